@@ -1,0 +1,56 @@
+using System.Collections.Frozen;
+using System.Collections.Immutable;
+using System.Text.Json;
+using Postern.Core.Projects;
+
+namespace Postern.Core.Agents;
+
+/// <summary>Something one can converse with.</summary>
+/// <param name="Id">Its id, unique across projects.</param>
+/// <param name="Project">The project that owns it.</param>
+/// <param name="Name">For people.</param>
+/// <param name="Dialect">The name of the dialect whose form its credentials take where several share a path.</param>
+/// <param name="Access">Who may start a conversation.</param>
+/// <param name="Limits">What a session may consume.</param>
+/// <param name="Credentials">What a credential gets when the mint says nothing.</param>
+/// <param name="Upstream">Where the agent really is.</param>
+/// <param name="Configuration">The agent's own configuration, opaque to the core; dialects read it.</param>
+public sealed record Agent(
+    AgentId Id, ProjectId Project, string Name, string Dialect,
+    AgentAccess Access, AgentLimits Limits, CredentialDefaults Credentials, Upstream Upstream, JsonElement Configuration);
+
+/// <summary>Who may start a conversation with an agent.</summary>
+/// <param name="Private">A credential is required.</param>
+/// <param name="PrivateByDefault">Private only because nothing was said; makes the refusal tell how to change it.</param>
+/// <param name="Allowlist">At most ten hosts; empty means any origin.</param>
+/// <param name="RequireOrigin">A missing Origin is refused too, while the allowlist is not empty.</param>
+/// <param name="OverridePermissions">Dotted paths of the configuration that a client may override.</param>
+public sealed record AgentAccess(
+    bool Private, bool PrivateByDefault, ImmutableArray<AllowedHost> Allowlist, bool RequireOrigin, FrozenSet<string> OverridePermissions);
+
+/// <summary>What one session may consume.</summary>
+/// <param name="MaxDuration">Longest duration of a session; always set, a public agent without an end would be an open purse.</param>
+public sealed record AgentLimits(TimeSpan MaxDuration);
+
+/// <summary>What a credential gets when the mint says nothing.</summary>
+/// <param name="StartWithin">How long a credential can start a session.</param>
+/// <param name="SingleUse">Every credential of this agent opens one session only.</param>
+public sealed record CredentialDefaults(TimeSpan StartWithin, bool SingleUse);
+
+/// <summary>Where an agent really is.</summary>
+public abstract record Upstream
+{
+    private Upstream() { }
+
+    /// <summary>The built-in agent that answers what it hears.</summary>
+    public sealed record Echo : Upstream;
+
+    /// <summary>Another server: frames are copied to and from it.</summary>
+    /// <param name="Url">A <c>ws:</c> or <c>wss:</c> address.</param>
+    /// <param name="Headers">Headers that Postern adds; their values are secrets.</param>
+    public sealed record Relay(string Url, ImmutableArray<KeyValuePair<string, string>> Headers) : Upstream
+    {
+        /// <summary>Header values never reach a log.</summary>
+        public override string ToString() => $"relay to {Url}";
+    }
+}

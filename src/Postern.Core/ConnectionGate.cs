@@ -1,0 +1,97 @@
+using Postern.Core.Agents;
+using Postern.Core.Audit;
+using Postern.Core.Credentials;
+using Postern.Core.Policy;
+using Postern.Core.Projects;
+using Postern.Core.Sessions;
+
+namespace Postern.Core;
+
+/// <summary>A request to begin a session, in the core's words.</summary>
+/// <param name="Kind">The one kind of credential that the route accepts.</param>
+/// <param name="Credential">The credential as presented, if any.</param>
+/// <param name="Agent">The agent as named, if it was.</param>
+/// <param name="Origin">The Origin header as received; null when there was none.</param>
+/// <param name="Address">The client's address, for the audit.</param>
+public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credential, AgentId? Agent, string? Origin, string? Address)
+{
+    /// <summary>An API key in the credential's place: server to server.</summary>
+    public string? Key { get; init; }
+}
+
+/// <summary>What every connection passes.</summary>
+public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProvider clock)
+{
+    /// <summary>
+    /// Verify, agent, policy, open: cheap and pure checks first, the irreversible one last. The session is answered once its row, its
+    /// redemption and its audit row are committed together; every refusal has its reason and its audit row.
+    /// </summary>
+    public async Task<Decision<Session>> AdmitAsync(ConnectRequest request)
+    {
+        var now = clock.GetUtcNow();
+        if (Present(request, now).IsDenied(out var denial, out var presented))
+        {
+            return Refuse(request, null, denial, now);
+        }
+        if (presented.Agent is not { } agent)
+        {
+            return Refuse(request, presented.Credential, new Denial(DenialReason.AgentUnknown, request.Agent?.Value), now);
+        }
+        if (SessionPolicy.Decide(agent, presented.Credential, request, now).IsDenied(out denial, out var terms))
+        {
+            return Refuse(request, presented.Credential, denial, now);
+        }
+        var session = new Session(presented.Credential?.Grant.ConversationId ?? Session.CreateId(), agent, presented.Credential, terms, now);
+        return await ledger.OpenAsync(session, Started(request, session))
+            ? session
+            : Refuse(request, presented.Credential, new Denial(DenialReason.AlreadyUsed), now);
+    }
+
+    // What is presented must be valid, on a public agent too; then the agent is the credential's, never the query's.
+    private Decision<(VerifiedCredential? Credential, Agent? Agent)> Present(ConnectRequest request, DateTimeOffset now)
+    {
+        if (request.Credential is { } text)
+        {
+            if (CredentialVerifier.Verify(directory.Ring, text, request.Kind, now).IsDenied(out var denial, out var credential))
+            {
+                return denial;
+            }
+            return request.Agent is { } named && named != credential.Grant.Agent
+                ? new Denial(DenialReason.AgentMismatch, named.Value)
+                : (credential, directory.Find(credential.Grant.Project, credential.Grant.Agent));
+        }
+        if (request.Key is not null)
+        {
+            if (directory.Verify(request.Key, Scopes.Mint).IsDenied(out var denial, out var key))
+            {
+                return denial;
+            }
+            return request.Agent is { } wanted && directory.Find(key.Project, wanted) is { } agent
+                ? (Standing(key, agent, now), agent)
+                : new Denial(DenialReason.AgentUnknown, request.Agent?.Value);
+        }
+        return (null, request.Agent is { } id ? directory.Find(id) : null);
+    }
+
+    // A key that may mint may as well open: the same grant, without the detour.
+    private static VerifiedCredential Standing(ApiKey key, Agent agent, DateTimeOffset now) =>
+        new(CredentialId.Create(now), CredentialKind.SignedUrl,
+            new Grant(key.Project, agent.Id, null, now + MintPolicy.ShortestStart, null, null, [], null), key.Id);
+
+    private static AuditEvent Started(ConnectRequest request, Session session) => new(session.StartedAt, AuditNames.SessionStarted)
+    {
+        Project = session.Agent.Project, Agent = session.Agent.Id, Key = session.Credential?.KeyId, Credential = session.Credential?.Id.Value,
+        Session = session.Id, Subject = session.Terms.Subject, Address = request.Address, Detail = request.Origin,
+    };
+
+    // Not awaited: a refusal changes nothing, and a flood of them must not queue behind the disk. The ledger bounds and counts them.
+    private Denial Refuse(ConnectRequest request, VerifiedCredential? credential, Denial denial, DateTimeOffset now)
+    {
+        _ = ledger.RecordAsync(new AuditEvent(now, AuditNames.SessionRefused)
+        {
+            Project = credential?.Grant.Project, Agent = credential?.Grant.Agent ?? request.Agent, Credential = credential?.Id.Value,
+            Reason = denial.Reason.ToString(), Address = request.Address, Detail = denial.Detail ?? request.Origin,
+        });
+        return denial;
+    }
+}

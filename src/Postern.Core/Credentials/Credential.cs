@@ -1,0 +1,51 @@
+using System.Collections.Immutable;
+using Postern.Core.Agents;
+using Postern.Core.Projects;
+
+namespace Postern.Core.Credentials;
+
+/// <summary>Names a credential: 16 bytes, the first six of them the time in milliseconds, the others random. Public, safe in logs.</summary>
+public readonly record struct CredentialId(string Value)
+{
+    /// <summary>A new id. Ids of one time stand together in an index.</summary>
+    public static CredentialId Create(DateTimeOffset now)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        System.Buffers.Binary.BinaryPrimitives.WriteInt64BigEndian(bytes, now.ToUnixTimeMilliseconds() << 16);
+        RandomText.Bytes(bytes[6..]);
+        return new CredentialId(Base64Text.Encode(bytes));
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => Value;
+}
+
+/// <summary>What a credential allows.</summary>
+/// <param name="Project">The project of the key that minted it.</param>
+/// <param name="Agent">The only agent that it opens.</param>
+/// <param name="Subject">The end user, opaque and byte-exact (RFC 7519, sub).</param>
+/// <param name="StartBy">A session must start before; a running one outlives it.</param>
+/// <param name="Uses">How many sessions it opens; null is any number.</param>
+/// <param name="MaxDuration">Longest duration of each session; null is the agent's.</param>
+/// <param name="Origins">Further hosts that must match; empty is any.</param>
+/// <param name="ConversationId">The conversation that it opens, when that was fixed at the mint.</param>
+public sealed record Grant(
+    ProjectId Project, AgentId Agent, string? Subject, DateTimeOffset StartBy, int? Uses, TimeSpan? MaxDuration,
+    ImmutableArray<string> Origins, string? ConversationId);
+
+/// <summary>A minted credential. Only this value holds its text.</summary>
+public sealed record Credential(CredentialId Id, CredentialKind Kind, Grant Grant, CredentialText Text);
+
+/// <summary>A credential whose signature held; its time and uses are still to be judged.</summary>
+/// <param name="Id">The credential's id.</param>
+/// <param name="Kind">Its kind.</param>
+/// <param name="Grant">What it allows.</param>
+/// <param name="KeyId">The signing key, or the API key that stood in its place.</param>
+public sealed record VerifiedCredential(CredentialId Id, CredentialKind Kind, Grant Grant, string KeyId);
+
+/// <summary>Bearer text. Prints as <c>[credential]</c>, so that no log line or exception carries it by accident.</summary>
+public readonly record struct CredentialText(string Value)
+{
+    /// <inheritdoc/>
+    public override string ToString() => "[credential]";
+}

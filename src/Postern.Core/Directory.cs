@@ -1,0 +1,61 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using Postern.Core.Agents;
+using Postern.Core.Keys;
+using Postern.Core.Projects;
+
+namespace Postern.Core;
+
+/// <summary>
+/// What every decision reads, held in memory: agents, API keys and the key ring. Storage feeds it; a decision never waits for a
+/// database to read. Safe for concurrent use.
+/// </summary>
+public sealed class Directory(KeyRing ring)
+{
+    private readonly ConcurrentDictionary<AgentId, Agent> agents = new();
+    private readonly ConcurrentDictionary<Hash256, ApiKey> keys = new();
+    private volatile KeyRing ring = ring;
+
+    /// <summary>The signing keys.</summary>
+    public KeyRing Ring { get => ring; set => ring = value; }
+
+    /// <summary>The agent of this id, of whatever project.</summary>
+    public Agent? Find(AgentId id) => agents.GetValueOrDefault(id);
+
+    /// <summary>The agent of this id if the project owns it: another project's is as unknown as none.</summary>
+    public Agent? Find(ProjectId project, AgentId id) => agents.GetValueOrDefault(id) is { } agent && agent.Project == project ? agent : null;
+
+    /// <summary>Adds or replaces an agent.</summary>
+    public void Put(Agent agent) => agents[agent.Id] = agent;
+
+    /// <summary>Forgets an agent.</summary>
+    public void Remove(AgentId id) => agents.TryRemove(id, out _);
+
+    /// <summary>Adds or replaces an API key.</summary>
+    public void Put(ApiKey key) => keys[Hash256.From(key.Hash)] = key;
+
+    /// <summary>The ids of all agents.</summary>
+    public ImmutableArray<AgentId> Agents => [.. agents.Keys];
+
+    /// <summary>The live API key of this text: KeyMissing, KeyInvalid or ScopeMissing otherwise. A wrong checksum costs no look-up.</summary>
+    public Decision<ApiKey> Verify(string? text, Scopes needed)
+    {
+        if (string.IsNullOrEmpty(text))
+        {
+            return new Denial(DenialReason.KeyMissing);
+        }
+        if (!ApiKeyText.IsWellFormed(text) || keys.GetValueOrDefault(Hash256.From(ApiKeyText.Hash(text))) is not { RevokedAt: null } key)
+        {
+            return new Denial(DenialReason.KeyInvalid);
+        }
+        return (key.Scopes & needed) == needed
+            ? key
+            : new Denial(DenialReason.ScopeMissing, string.Join(", ", ApiKey.Names(needed & ~key.Scopes)));
+    }
+
+    private readonly record struct Hash256(ulong A, ulong B, ulong C, ulong D)
+    {
+        public static Hash256 From(ReadOnlySpan<byte> hash) => new(
+            BitConverter.ToUInt64(hash), BitConverter.ToUInt64(hash[8..]), BitConverter.ToUInt64(hash[16..]), BitConverter.ToUInt64(hash[24..]));
+    }
+}

@@ -1,0 +1,113 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using Postern.Core.Credentials;
+
+namespace Postern.Core.Keys;
+
+/// <summary>What a signing key is used for at present.</summary>
+public enum SigningKeyState
+{
+    /// <summary>Signs and verifies.</summary>
+    Active,
+    /// <summary>Verifies what it signed, until its time.</summary>
+    Retiring,
+    /// <summary>Neither. Kept, so that its id is never used again.</summary>
+    Retired,
+}
+
+/// <summary>An HMAC-SHA256 key (RFC 7518, 3.2) with its id. The algorithm comes from the key, never from the text.</summary>
+public sealed class SigningKey
+{
+    /// <summary>Shorter keys are refused.</summary>
+    public const int ShortestSecret = 32;
+
+    private readonly byte[] secret;
+    private readonly ConcurrentBag<IncrementalHash> hashes = []; // an IncrementalHash costs half of the static call but is not thread-safe
+    private readonly byte[][] headers;
+
+    /// <summary>A key of at least 32 bytes.</summary>
+    /// <exception cref="ArgumentException">The secret is shorter, or the id is not of 1 to 64 characters of base64url.</exception>
+    public SigningKey(string id, ReadOnlySpan<byte> secret, SigningKeyState state, DateTimeOffset? verifiesUntil)
+    {
+        if (secret.Length < ShortestSecret)
+        {
+            throw new ArgumentException($"A signing key has at least {ShortestSecret} bytes.", nameof(secret));
+        }
+        if (!IsId(id))
+        {
+            throw new ArgumentException("A key id has 1 to 64 characters of A-Z a-z 0-9 _ -.", nameof(id));
+        }
+        (Id, this.secret, State, VerifiesUntil) = (id, secret.ToArray(), state, verifiesUntil);
+        headers = [.. Enum.GetValues<CredentialKind>().Select(kind => Encoding.ASCII.GetBytes(
+            Base64Text.Encode(Encoding.UTF8.GetBytes($$"""{"alg":"HS256","typ":"{{kind.Type()}}","kid":"{{id}}"}"""))))];
+    }
+
+    /// <summary>The <c>kid</c>.</summary>
+    public string Id { get; }
+
+    /// <summary>What it is used for.</summary>
+    public SigningKeyState State { get; }
+
+    /// <summary>When a retiring key stops to verify.</summary>
+    public DateTimeOffset? VerifiesUntil { get; }
+
+    /// <summary>Whether what it signed is still believed at <paramref name="now"/>.</summary>
+    public bool Verifies(DateTimeOffset now) => State switch
+    {
+        SigningKeyState.Active => true,
+        SigningKeyState.Retiring => VerifiesUntil is { } until && now < until,
+        SigningKeyState.Retired => false,
+        _ => false,
+    };
+
+    /// <summary>Whether <paramref name="text"/> may be a key id; checked before any look-up.</summary>
+    public static bool IsId(ReadOnlySpan<char> text) => text.Length is > 0 and <= 64 && Base64Text.IsAlphabet(text);
+
+    /// <summary>The encoded header of this key's credentials of one kind: the only header they have.</summary>
+    internal ReadOnlySpan<byte> Header(CredentialKind kind) => headers[(int)kind];
+
+    /// <summary>Writes the 32-byte MAC of <paramref name="data"/>.</summary>
+    internal void Sign(ReadOnlySpan<byte> data, Span<byte> mac)
+    {
+        if (!hashes.TryTake(out var hash))
+        {
+            hash = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, secret);
+        }
+        hash.AppendData(data);
+        hash.GetHashAndReset(mac);
+        hashes.Add(hash);
+    }
+
+    /// <summary>Whether <paramref name="mac"/> is the MAC of <paramref name="data"/>, in time that does not depend on either's content.</summary>
+    internal bool Matches(ReadOnlySpan<byte> data, ReadOnlySpan<byte> mac)
+    {
+        Span<byte> expected = stackalloc byte[32];
+        Sign(data, expected);
+        return CryptographicOperations.FixedTimeEquals(expected, mac);
+    }
+}
+
+/// <summary>The signing keys of an installation: one active, the older ones verifying until their time.</summary>
+public sealed class KeyRing(ImmutableArray<SigningKey> keys)
+{
+    /// <summary>All keys, retired ones too.</summary>
+    public ImmutableArray<SigningKey> Keys { get; } = keys;
+
+    /// <summary>The key that signs.</summary>
+    public SigningKey Active { get; } = keys.Single(k => k.State == SigningKeyState.Active);
+
+    /// <summary>The key of this id, whatever its state.</summary>
+    public SigningKey? Find(ReadOnlySpan<char> id)
+    {
+        foreach (var key in Keys)
+        {
+            if (id.SequenceEqual(key.Id))
+            {
+                return key;
+            }
+        }
+        return null;
+    }
+}

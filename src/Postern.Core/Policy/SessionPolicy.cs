@@ -1,0 +1,29 @@
+using Postern.Core.Agents;
+using Postern.Core.Credentials;
+using Postern.Core.Sessions;
+
+namespace Postern.Core.Policy;
+
+/// <summary>Who may start a session: a pure function of agent, credential, request and time.</summary>
+public static class SessionPolicy
+{
+    /// <summary>The terms of the session, or the first reason against it. Origin first: a wrong page learns nothing of a token.</summary>
+    public static Decision<SessionTerms> Decide(Agent agent, VerifiedCredential? credential, ConnectRequest request, DateTimeOffset now) =>
+        Origin(agent, credential, request.Origin) is { } wrongOrigin ? wrongOrigin
+        : credential is null && agent.Access.Private ? new Denial(agent.Access.PrivateByDefault ? DenialReason.AgentPrivateByDefault : DenialReason.CredentialMissing)
+        : credential is not null && credential.Grant.StartBy <= now ? new Denial(DenialReason.Expired)
+        : SessionTerms.From(agent.Limits, credential?.Grant, now);
+
+    private static Denial? Origin(Agent agent, VerifiedCredential? credential, string? origin)
+    {
+        var access = agent.Access;
+        if (origin is null)
+        {
+            return access.RequireOrigin && access.Allowlist.Length > 0 ? new Denial(DenialReason.OriginMissing) : null;
+        }
+        var allowed = (access.Allowlist.Length == 0 || access.Allowlist.Any(host => host.Allows(origin)))
+            && (credential is null || credential.Grant.Origins.Length == 0
+                || credential.Grant.Origins.Any(text => AllowedHost.TryParse(text, out var host, out _) && host.Allows(origin)));
+        return allowed ? null : new Denial(DenialReason.OriginRefused, AllowedHost.HostOf(origin));
+    }
+}

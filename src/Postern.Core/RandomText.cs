@@ -1,0 +1,58 @@
+using System.Buffers;
+using System.Security.Cryptography;
+
+namespace Postern.Core;
+
+/// <summary>Random identifiers and secrets over <c>[0-9A-Za-z]</c>, from the system's generator.</summary>
+public static class RandomText
+{
+    private const string Alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    private const int PoolSize = 1024;
+
+    /// <summary>22 characters hold more than 128 bits.</summary>
+    public const int IdLength = 22;
+
+    /// <summary>43 characters hold more than 256 bits.</summary>
+    public const int SecretLength = 43;
+
+    // One system call yields many ids: a mint draws two of them. Bytes are overwritten as they are handed out.
+    [ThreadStatic] private static byte[]? pool;
+    [ThreadStatic] private static int left;
+
+    /// <summary><paramref name="length"/> uniformly random base62 characters.</summary>
+    public static string Base62(int length) => string.Create(length, 0, static (span, _) => Fill(span));
+
+    /// <summary>Fills <paramref name="destination"/> with random bytes.</summary>
+    public static void Bytes(Span<byte> destination)
+    {
+        for (var i = 0; i < destination.Length; i++)
+        {
+            destination[i] = Next();
+        }
+    }
+
+    private static void Fill(Span<char> span)
+    {
+        for (var i = 0; i < span.Length;)
+        {
+            var value = Next() & 63;
+            if (value < Alphabet.Length)
+            {
+                span[i++] = Alphabet[value];
+            }
+        }
+    }
+
+    private static byte Next()
+    {
+        var bytes = pool ??= new byte[PoolSize];
+        if (left == 0)
+        {
+            RandomNumberGenerator.Fill(bytes);
+            left = PoolSize;
+        }
+        var value = bytes[--left];
+        bytes[left] = 0;
+        return value;
+    }
+}

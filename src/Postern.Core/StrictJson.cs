@@ -1,0 +1,17 @@
+using System.Text.Json;
+
+namespace Postern.Core;
+
+/// <summary>How hostile JSON is read: no duplicate members, no comments, little depth, and one list of what bad input can throw.</summary>
+public static class StrictJson
+{
+    /// <summary>Options for every document that comes from outside.</summary>
+    public static readonly JsonDocumentOptions Document = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
+
+    /// <summary>
+    /// Whether an exception says no more than that the input was bad. The reader throws more than JsonException: invalid UTF-8 and
+    /// lone surrogates surface as InvalidOperationException, in GetString and in the duplicate check.
+    /// </summary>
+    public static bool IsBadInput(Exception e) =>
+        e is JsonException or InvalidOperationException or ArgumentException or FormatException or OverflowException;
+}
