@@ -1,4 +1,4 @@
-using System.Text;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Postern.Core.Keys;
 
@@ -49,7 +49,7 @@ public static class CompactJws
         }
         foreach (var key in ring.Keys)
         {
-            if (header.SequenceEqual(key.Header(kind)))
+            if (CryptographicOperations.FixedTimeEquals(header, key.Header(kind)))
             {
                 signer = key;
                 return key.Verifies(now) && TryVerify(text, key, body, mac, payload, out written, out wellFormed);

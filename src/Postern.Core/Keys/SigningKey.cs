@@ -103,7 +103,7 @@ public sealed class KeyRing(ImmutableArray<SigningKey> keys)
     {
         foreach (var key in Keys)
         {
-            if (id.SequenceEqual(key.Id))
+            if (id.Equals(key.Id, StringComparison.Ordinal))
             {
                 return key;
             }

@@ -37,7 +37,7 @@ public static class ApiKeyText
             return text.Length >= ShortestImport;
         }
         var body = text.Length - ChecksumLength;
-        return text.Length == Prefix.Length + RandomText.SecretLength + ChecksumLength && text.AsSpan(body).SequenceEqual(Checksum(text[..body]));
+        return text.Length == Prefix.Length + RandomText.SecretLength + ChecksumLength && text.AsSpan(body).Equals(Checksum(text[..body]), StringComparison.Ordinal);
     }
 
     /// <summary>SHA-256 of the text: what is stored and looked up.</summary>
