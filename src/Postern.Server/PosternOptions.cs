@@ -1,0 +1,132 @@
+using System.Net;
+using Postern.Server.Settings;
+
+namespace Postern.Server;
+
+/// <summary>Every setting of Postern with its default, range and one sentence; read and checked once, at start.</summary>
+/// <remarks>Classes and not records: a record's text would show every value, the secret ones as well.</remarks>
+internal sealed class PosternOptions
+{
+    [Setting("Where plain HTTP and `ws:` are served, as ADDRESS:PORT; port 0 takes any free one, `off` serves none.")]
+    public IPEndPoint? Http { get; init; } = new(IPAddress.Loopback, 8080);
+
+    [Setting("Where HTTPS and `wss:` are served, as ADDRESS:PORT; port 0 takes any free one, `off` serves none.")]
+    public IPEndPoint? Https { get; init; } = new(IPAddress.Loopback, 8443);
+
+    [Setting("The address clients reach this server at, such as `https://agents.example.com`; signed URLs are built from it, and unset from the listener that was asked.")]
+    public PublicAddress? PublicAddress { get; init; }
+
+    [Setting("Further host names this server answers to, separated by commas; IP addresses, localhost and the public address always are.")]
+    public IReadOnlyList<string> AllowedHosts { get; init; } = [];
+
+    [Setting("The folder for the embedded database, the secrets key and the development certificate.",
+        DefaultText = "`postern` in the user's data folder, such as `~/.local/share/postern`")]
+    public string Data { get; init; } = DataFolder.OfUser();
+
+    [Setting("A PostgreSQL connection string (`Host=…;Database=…`), or a SQLite one (`Data Source=FILE`).",
+        DefaultText = "SQLite, `postern.db` in the data folder", Secret = true)]
+    public string Database { get; init; } = "";
+
+    public CertificateOptions Certificate { get; } = new();
+    public AgentOptions Agents { get; } = new();
+    public SignedUrlOptions SignedUrls { get; } = new();
+    public SessionOptions Sessions { get; } = new();
+    public LimitOptions Limits { get; } = new();
+    public SecretOptions Secrets { get; } = new();
+    public ShutdownOptions Shutdown { get; } = new();
+    public LogOptions Log { get; } = new();
+}
+
+/// <summary>The certificate that HTTPS shows.</summary>
+internal sealed class CertificateOptions
+{
+    [Setting("A PEM file with the certificate and its chain, read again when it changes.",
+        DefaultText = "a development certificate made in the data folder")]
+    public string CertificatePath { get; set; } = "";
+
+    [Setting("The PEM file with the certificate's unencrypted private key.")]
+    public string KeyPath { get; set; } = "";
+}
+
+/// <summary>What holds for an agent that says nothing else.</summary>
+internal sealed class AgentOptions
+{
+    [Setting("Whether a new agent that says nothing about access needs a credential.", OneOf = "private,public")]
+    public string DefaultAccess { get; set; } = "private";
+
+    [Setting("The vendor spoken by a new agent that says nothing else.", OneOf = "elevenlabs,xuna")]
+    public string DefaultDialect { get; set; } = "elevenlabs";
+
+    [Setting("Whether an upstream may be in a loopback, private or link-local range.")]
+    public bool AllowPrivateUpstreams { get; set; }
+}
+
+/// <summary>How long a signed URL may wait for its conversation.</summary>
+internal sealed class SignedUrlOptions
+{
+    [Setting("How long after minting a conversation may start.", Min = "10s", Max = "24h")]
+    public TimeSpan StartWithin { get; set; } = TimeSpan.FromMinutes(15);
+
+    [Setting("The same for agents that speak XUNA.", Min = "10s", Max = "24h")]
+    public TimeSpan XunaStartWithin { get; set; } = TimeSpan.FromMinutes(5);
+}
+
+/// <summary>The limits of every live session.</summary>
+internal sealed class SessionOptions
+{
+    [Setting("The longest conversation with an agent that names no `max_duration_seconds`.", Min = "1s", Max = "24h")]
+    public TimeSpan MaxDuration { get; set; } = TimeSpan.FromMinutes(10);
+
+    [Setting("The largest WebSocket message of either side, in bytes.", Min = "1024", Max = "16777216")]
+    public int MaxMessageBytes { get; set; } = 65536;
+
+    [Setting("The frames a second that either side may send.", Min = "10", Max = "100000")]
+    public int MaxFramesPerSecond { get; set; } = 200;
+
+    [Setting("How long neither side may say anything before the session ends.", Min = "1s", Max = "24h")]
+    public TimeSpan Idle { get; set; } = TimeSpan.FromMinutes(5);
+
+    [Setting("How long a side may leave what is sent to it unread before the session ends.", Min = "1s", Max = "5m")]
+    public TimeSpan SlowReader { get; set; } = TimeSpan.FromSeconds(10);
+
+    [Setting("How long the first message of the client is waited for before the conversation starts without it.", Min = "100ms", Max = "1m")]
+    public TimeSpan FirstMessageWait { get; set; } = TimeSpan.FromSeconds(5);
+
+    [Setting("How long an upstream may take to accept a connection.", Min = "100ms", Max = "1m")]
+    public TimeSpan UpstreamConnect { get; set; } = TimeSpan.FromSeconds(10);
+}
+
+/// <summary>What one node bears.</summary>
+internal sealed class LimitOptions
+{
+    [Setting("The most connections at one time; a relayed session needs two file descriptors.", Min = "16", Max = "1000000")]
+    public int MaxConnections { get; set; } = 9000;
+
+    [Setting("The largest request body, in bytes; the routes that write agents take 1 MiB.", Min = "1024", Max = "1048576")]
+    public int MaxRequestBodyBytes { get; set; } = 65536;
+
+    [Setting("The refused credentials a minute after which an address is answered 429.", Min = "1", Max = "1000000")]
+    public int RefusalsPerAddressPerMinute { get; set; } = 60;
+}
+
+/// <summary>What protects stored secrets.</summary>
+internal sealed class SecretOptions
+{
+    [Setting("The key that encrypts stored secrets: 32 bytes as base64 or hex, or the path of a file that holds them.",
+        DefaultText = "`secrets.key` in the data folder, made at the first start", Secret = true)]
+    public string Key { get; set; } = "";
+}
+
+/// <summary>How the server stops.</summary>
+internal sealed class ShutdownOptions
+{
+    [Setting("How long live sessions are given to end after SIGTERM.", Min = "0s", Max = "10m")]
+    public TimeSpan Grace { get; set; } = TimeSpan.FromSeconds(10);
+}
+
+/// <summary>What is written to standard error.</summary>
+internal sealed class LogOptions
+{
+    [Setting("The least level that is written.", OneOf = "debug,information,warning,error")]
+    public string Level { get; set; } = "information";
+}

@@ -1,0 +1,117 @@
+using System.Data.Common;
+using System.Text.Json;
+using Postern.Core.Agents;
+using Postern.Core.Audit;
+using Postern.Core.Projects;
+
+namespace Postern.Server.Storage;
+
+/// <summary>An agent as stored: its document is kept to the letter, unknown members too.</summary>
+/// <param name="Document">A JSON object: name, tags, conversation_config, platform_settings, workflow and whatever else was sent.</param>
+/// <param name="PrivateByDefault">Nothing was said about its access, so the project's default was written.</param>
+internal sealed record AgentRow(
+    AgentId Id, ProjectId Project, string Name, string Dialect, string Document, bool PrivateByDefault, Upstream Upstream,
+    DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt);
+
+/// <summary>Which agents to list. <paramref name="After"/> is the last one of the page before.</summary>
+internal sealed record AgentQuery(ProjectId Project, string Search, bool Descending, bool ByName, int Limit, (string Sort, string Id)? After);
+
+/// <summary>Agents in SQL. Every change carries its audit row and its change number.</summary>
+internal sealed class AgentStore(Database database, GroupedWriter writer, SecretBox secrets, TimeProvider clock)
+{
+    private const string Columns = "id, project_id, name, dialect, document, private_by_default, upstream_url, upstream_headers, created_at, updated_at";
+
+    public Task CreateAsync(AgentRow row, string? keyId) => writer.WriteAsync(transaction =>
+    {
+        transaction.Execute($"insert into agent ({Columns}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            row.Id.Value, row.Project.Value, row.Name, row.Dialect, row.Document, row.PrivateByDefault ? 1 : 0,
+            Url(row.Upstream), Headers(row.Id, row.Upstream), row.CreatedAt.ToUnixTimeMilliseconds(), row.UpdatedAt.ToUnixTimeMilliseconds());
+        Note(transaction, AuditNames.AgentCreated, row.Project, row.Id, keyId, row.Name);
+    });
+
+    /// <summary>
+    /// Changes an agent inside one transaction: <paramref name="change"/> sees the row as it is at that moment, so that two changes at
+    /// once are one after the other. Null when there is no such agent.
+    /// </summary>
+    public Task<AgentRow?> ChangeAsync(ProjectId project, AgentId id, string? keyId, string what, Func<AgentRow, AgentRow> change) =>
+        writer.WriteAsync(transaction =>
+        {
+            // Locks the row on PostgreSQL; on SQLite there is one writer.
+            if (transaction.Scalar("update agent set updated_at = $1 where id = $2 and project_id = $3 returning document",
+                clock.GetUtcNow().ToUnixTimeMilliseconds(), id.Value, project.Value) is not string)
+            {
+                return null;
+            }
+            var row = change(transaction.Read($"select {Columns} from agent where id = $1", Row, id.Value)!);
+            transaction.Execute(
+                "update agent set name = $1, dialect = $2, document = $3, private_by_default = $4, upstream_url = $5, upstream_headers = $6 where id = $7",
+                row.Name, row.Dialect, row.Document, row.PrivateByDefault ? 1 : 0, Url(row.Upstream), Headers(id, row.Upstream), id.Value);
+            Note(transaction, AuditNames.AgentChanged, project, id, keyId, what);
+            return row;
+        });
+
+    public Task<bool> DeleteAsync(ProjectId project, AgentId id, string? keyId) => writer.WriteAsync(transaction =>
+    {
+        if (transaction.Execute("delete from agent where id = $1 and project_id = $2", id.Value, project.Value) == 0)
+        {
+            return false;
+        }
+        Note(transaction, AuditNames.AgentDeleted, project, id, keyId, null);
+        return true;
+    });
+
+    /// <summary>The agent of this id, of whatever project.</summary>
+    public AgentRow? Read(AgentId id) => ReadRows($"select {Columns} from agent where id = $1", id.Value).SingleOrDefault();
+
+    /// <summary>All agents of all projects.</summary>
+    public List<AgentRow> ReadAll() => ReadRows($"select {Columns} from agent order by created_at, id");
+
+    /// <summary>One page, at most <see cref="AgentQuery.Limit"/> rows.</summary>
+    public List<AgentRow> List(AgentQuery query)
+    {
+        var sort = query.ByName ? "name" : "created_at";
+        var (compare, order) = query.Descending ? ("<", "desc") : (">", "asc");
+        var after = query.After is null ? "" : $" and ({sort}, id) {compare} ($4, $5)";
+        var sql = $"select {Columns} from agent where project_id = $1 and lower(name) like $2 escape '\\' {after} order by {sort} {order}, id {order} limit $3";
+        var like = "%" + query.Search.ToLowerInvariant().Replace("\\", "\\\\", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal).Replace("_", "\\_", StringComparison.Ordinal) + "%";
+        return query.After is { } last
+            ? ReadRows(sql, query.Project.Value, like, query.Limit, query.ByName ? last.Sort : long.Parse(last.Sort, System.Globalization.CultureInfo.InvariantCulture), last.Id)
+            : ReadRows(sql, query.Project.Value, like, query.Limit);
+    }
+
+    private List<AgentRow> ReadRows(string sql, params ReadOnlySpan<object?> values)
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, sql, values);
+        using var reader = command.ExecuteReader();
+        var rows = new List<AgentRow>();
+        while (reader.Read())
+        {
+            rows.Add(Row(reader));
+        }
+        return rows;
+    }
+
+    private AgentRow Row(DbDataReader reader)
+    {
+        var id = new AgentId(reader.GetString(0));
+        return new AgentRow(id, new ProjectId(reader.GetString(1)), reader.GetString(2), reader.GetString(3), reader.GetString(4), reader.GetInt64(5) != 0,
+            reader.Text(6) is { } url ? new Upstream.Relay(url, [.. OpenHeaders(id, reader.IsDBNull(7) ? null : (byte[])reader.GetValue(7))]) : new Upstream.Echo(),
+            reader.Time(8), reader.Time(9));
+    }
+
+    private static string? Url(Upstream upstream) => (upstream as Upstream.Relay)?.Url;
+
+    private byte[]? Headers(AgentId id, Upstream upstream) => upstream is Upstream.Relay { Headers.Length: > 0 } relay
+        ? secrets.Seal("upstream headers " + id, JsonSerializer.SerializeToUtf8Bytes(relay.Headers.Select(h => new[] { h.Key, h.Value }), JsonSerializerOptions.Strict))
+        : null;
+
+    private IEnumerable<KeyValuePair<string, string>> OpenHeaders(AgentId id, byte[]? box) => box is null ? []
+        : JsonSerializer.Deserialize<string[][]>(secrets.Open("upstream headers " + id, box), JsonSerializerOptions.Strict)!.Select(h => KeyValuePair.Create(h[0], h[1]));
+
+    private void Note(WriteTransaction transaction, string name, ProjectId project, AgentId id, string? keyId, string? detail)
+    {
+        transaction.Changed("agent", id.Value);
+        transaction.Audit(new AuditEvent(clock.GetUtcNow(), name) { Project = project, Agent = id, Key = keyId, Detail = detail });
+    }
+}

@@ -1,0 +1,191 @@
+using System.Data.Common;
+using System.Diagnostics.CodeAnalysis;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using Microsoft.Data.Sqlite;
+using Npgsql;
+using SQLitePCL;
+
+namespace Postern.Server.Storage;
+
+/// <summary>A reason why storage cannot be used, in one sentence that says how to mend it.</summary>
+internal sealed class StorageException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>The one database of an installation: SQLite in a file, or PostgreSQL. Opens connections and brings the schema up to date.</summary>
+[SuppressMessage("Security", "CA2100", Justification = "Texts are constants of this folder; values travel as parameters.")]
+internal sealed class Database : IAsyncDisposable
+{
+    private const int BusyMilliseconds = 5000;
+    private static readonly Lock LoadLock = new();
+    private static bool sqliteLoaded;
+
+    private readonly string connectionString;
+    private readonly NpgsqlDataSource? postgres;
+
+    private Database(string connectionString, NpgsqlDataSource? postgres) => (this.connectionString, this.postgres) = (connectionString, postgres);
+
+    /// <summary>Whether several nodes may share it.</summary>
+    public bool IsPostgres => postgres is not null;
+
+    /// <summary>SQLite in <paramref name="file"/>.</summary>
+    public static Database Sqlite(string file)
+    {
+        LoadSqlite();
+        return new Database(new SqliteConnectionStringBuilder { DataSource = file, ForeignKeys = true, DefaultTimeout = 10 }.ToString(), null);
+    }
+
+    /// <summary>PostgreSQL.</summary>
+    /// <exception cref="StorageException">The text is no connection string.</exception>
+    public static Database Postgres(string connectionString)
+    {
+        try
+        {
+            var builder = new NpgsqlConnectionStringBuilder(connectionString) { MaxAutoPrepare = 64, AutoPrepareMinUsages = 2 };
+            return new Database("", new NpgsqlDataSourceBuilder(builder.ToString()).Build());
+        }
+        catch (ArgumentException e)
+        {
+            throw new StorageException($"--database is no PostgreSQL connection string ({e.Message}): write it as Host=…;Port=5432;Username=…;Password=…;Database=….", e);
+        }
+    }
+
+    /// <summary>An open connection with the settings that durability rests on.</summary>
+    public DbConnection Open()
+    {
+        try
+        {
+            DbConnection connection = postgres is not null ? postgres.CreateConnection() : new SqliteConnection(connectionString);
+            connection.Open();
+            // On every open: a fresh SQLite handle waits for no lock; PostgreSQL may have been configured to answer before the disk has.
+            Run(connection, postgres is not null
+                ? "set synchronous_commit = on"
+                : $"pragma busy_timeout = {BusyMilliseconds}; pragma journal_mode = wal; pragma synchronous = full");
+            return connection;
+        }
+        catch (Exception e) when (e is DbException or InvalidOperationException or TimeoutException)
+        {
+            throw new StorageException($"The database cannot be opened: {FirstLine(e.Message)}.", e);
+        }
+    }
+
+    /// <summary>Applies the migrations that are missing, each in a transaction; returns how many.</summary>
+    /// <exception cref="StorageException">The database was written by a newer version.</exception>
+    public int Migrate(DateTimeOffset now)
+    {
+        using var connection = Open();
+        Run(connection, "create table if not exists migration (version integer primary key, at bigint not null)");
+        var present = Convert.ToInt32(Scalar(connection, "select coalesce(max(version), 0) from migration"), System.Globalization.CultureInfo.InvariantCulture);
+        var known = Migrations().ToList();
+        if (present > known.Count)
+        {
+            throw new StorageException($"The database has version {present}, this Postern knows up to {known.Count}: start the newer Postern that wrote it, or restore a backup of version {known.Count} or below.");
+        }
+        foreach (var (version, text) in known.Skip(present))
+        {
+            using var transaction = connection.BeginTransaction();
+            Run(connection, Words(text), transaction);
+            Run(connection, $"insert into migration (version, at) values ({version}, {now.ToUnixTimeMilliseconds()})", transaction);
+            transaction.Commit();
+        }
+        return known.Count - present;
+    }
+
+    /// <summary>A command with positional parameters $1, $2, …: the one text that both engines read.</summary>
+    public static DbCommand Command(DbConnection connection, string sql, params ReadOnlySpan<object?> values)
+    {
+        var command = connection.CreateCommand();
+        command.CommandText = sql;
+        Bind(command, values);
+        return command;
+    }
+
+    /// <summary>Sets the values of a command made by <see cref="Command"/>, or adds them the first time.</summary>
+    public static void Bind(DbCommand command, params ReadOnlySpan<object?> values)
+    {
+        for (var i = 0; i < values.Length; i++)
+        {
+            if (command.Parameters.Count <= i)
+            {
+                var added = command.CreateParameter();
+                if (command is SqliteCommand)
+                {
+                    added.ParameterName = $"${i + 1}";
+                }
+                command.Parameters.Add(added);
+            }
+            command.Parameters[i].Value = values[i] ?? DBNull.Value;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (postgres is not null)
+        {
+            await postgres.DisposeAsync();
+            return;
+        }
+        using var connection = new SqliteConnection(connectionString);
+        SqliteConnection.ClearPool(connection);
+    }
+
+    private static IEnumerable<(int Version, string Text)> Migrations()
+    {
+        var assembly = typeof(Database).Assembly;
+        var names = assembly.GetManifestResourceNames().Where(n => n.EndsWith(".sql", StringComparison.Ordinal)).Order(StringComparer.Ordinal);
+        return names.Select((name, i) => (i + 1, Read(assembly, name)));
+    }
+
+    private static string Read(Assembly assembly, string name)
+    {
+        using var reader = new StreamReader(assembly.GetManifestResourceStream(name)!);
+        return reader.ReadToEnd();
+    }
+
+    private string Words(string text) => text
+        .Replace("{text}", IsPostgres ? "text collate \"C\"" : "text", StringComparison.Ordinal)
+        .Replace("{blob}", IsPostgres ? "bytea" : "blob", StringComparison.Ordinal)
+        .Replace("{identity}", IsPostgres ? "bigint generated always as identity primary key" : "integer primary key autoincrement", StringComparison.Ordinal);
+
+    private static void Run(DbConnection connection, string sql, DbTransaction? transaction = null)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        command.Transaction = transaction;
+        command.ExecuteNonQuery();
+    }
+
+    private static object? Scalar(DbConnection connection, string sql)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        return command.ExecuteScalar();
+    }
+
+    private static string FirstLine(string text) => text.Split('\n')[0].TrimEnd('.', '\r');
+
+    // The driver's managed layer over the system's library: its fixes come with the system's. Resolver and provider can be set once.
+    private static void LoadSqlite()
+    {
+        lock (LoadLock)
+        {
+            if (sqliteLoaded)
+            {
+                return;
+            }
+            try
+            {
+                NativeLibrary.SetDllImportResolver(typeof(SQLite3Provider_e_sqlite3).Assembly,
+                    static (name, _, _) => name == "e_sqlite3" ? NativeLibrary.Load("libsqlite3.so.0") : 0);
+                raw.SetProvider(new SQLite3Provider_e_sqlite3());
+                raw.FreezeProvider();
+                _ = raw.sqlite3_libversion();
+                sqliteLoaded = true;
+            }
+            catch (DllNotFoundException e)
+            {
+                throw new StorageException("The system's SQLite library is missing: install it (Debian: apt-get install libsqlite3-0), or name a PostgreSQL database with --database.", e);
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+using System.Data.Common;
+using Microsoft.Data.Sqlite;
+using Npgsql;
+
+namespace Postern.Server.Storage;
+
+/// <summary>
+/// Commits for many at once: while one group is being written, the next gathers, so that a thousand requests cost a few dozen waits
+/// for the disk. A task completes when its group is committed. SQLite has one writer; PostgreSQL several, each with its connection.
+/// </summary>
+internal sealed class GroupedWriter : IAsyncDisposable
+{
+    private const int LargestGroup = 512;
+
+    private readonly Database database;
+    private readonly Lock gate = new();
+    private readonly Queue<Job> waiting = new();
+    private readonly SemaphoreSlim available = new(0);
+    private readonly Thread[] threads;
+    private bool closing;
+
+    public GroupedWriter(Database database)
+    {
+        this.database = database;
+        threads = [.. Enumerable.Range(0, database.IsPostgres ? 4 : 1).Select(i => new Thread(Run) { IsBackground = true, Name = $"writer {i}" })];
+        foreach (var thread in threads)
+        {
+            thread.Start();
+        }
+    }
+
+    /// <summary>Runs <paramref name="work"/> inside a group's transaction and completes when that is committed.</summary>
+    /// <exception cref="StorageException">Nothing of it was written.</exception>
+    public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work)
+    {
+        var job = new Job<T>(work);
+        Enqueue(job);
+        return job.Task;
+    }
+
+    /// <summary>As above, without a result.</summary>
+    public Task WriteAsync(Action<WriteTransaction> work) => WriteAsync(transaction =>
+    {
+        work(transaction);
+        return true;
+    });
+
+    /// <summary>Writes what is waiting, then stops.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        lock (gate)
+        {
+            closing = true;
+        }
+        available.Release(threads.Length);
+        await Task.Run(() => Array.ForEach(threads, thread => thread.Join()));
+        available.Dispose();
+    }
+
+    private void Enqueue(Job job)
+    {
+        lock (gate)
+        {
+            if (closing)
+            {
+                job.Fail(new StorageException("The server is shutting down."));
+                return;
+            }
+            waiting.Enqueue(job);
+            if (waiting.Count > 1)
+            {
+                return; // whoever was woken for the first takes this one too
+            }
+        }
+        available.Release();
+    }
+
+    private void Run()
+    {
+        WriteTransaction? transaction = null;
+        var group = new List<Job>();
+        while (Take(group))
+        {
+            try
+            {
+                transaction ??= new WriteTransaction(database.Open());
+                WriteGroup(transaction, group);
+            }
+            catch (Exception e) when (e is DbException or StorageException or InvalidOperationException or TimeoutException or IOException)
+            {
+                group.ForEach(job => job.Fail(e as StorageException ?? new StorageException("The database did not commit.", e)));
+                transaction?.Dispose();
+                transaction = null;
+            }
+        }
+        transaction?.Dispose();
+    }
+
+    private bool Take(List<Job> group)
+    {
+        group.Clear();
+        while (true)
+        {
+            lock (gate)
+            {
+                while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
+                {
+                    group.Add(job);
+                }
+                if (group.Count > 0)
+                {
+                    if (waiting.Count > 0)
+                    {
+                        available.Release();
+                    }
+                    return true;
+                }
+                if (closing)
+                {
+                    return false;
+                }
+            }
+            available.Wait();
+        }
+    }
+
+    // A group stands or falls together; when one job is at fault, each is tried by itself, so that the bad one fails alone.
+    private static void WriteGroup(WriteTransaction transaction, List<Job> group)
+    {
+        try
+        {
+            WriteTogether(transaction, group);
+        }
+        catch (Exception e) when (IsOneJobsFault(e) && transaction.IsOpen)
+        {
+            foreach (var job in group)
+            {
+                try
+                {
+                    WriteTogether(transaction, [job]);
+                }
+                catch (Exception alone) when (IsOneJobsFault(alone) && transaction.IsOpen)
+                {
+                    job.Fail(alone is JobException ? alone.InnerException! : new StorageException("The database refused the change.", alone));
+                }
+            }
+        }
+    }
+
+    // Constraints, values and deadlocks; not a full disk or a lost server, which every job would meet.
+    private static bool IsOneJobsFault(Exception e) => e is JobException
+        || e is SqliteException { SqliteErrorCode: 19 }
+        || e is PostgresException { SqlState: ['2', '2' or '3', ..] or ['4', '0', ..] };
+
+    private static void WriteTogether(WriteTransaction transaction, List<Job> group)
+    {
+        try
+        {
+            transaction.Begin();
+            foreach (var job in group)
+            {
+                job.Execute(transaction);
+            }
+            transaction.Commit();
+        }
+        catch
+        {
+            transaction.Rollback();
+            throw;
+        }
+        group.ForEach(static job => job.Complete());
+    }
+
+    /// <summary>A job threw something that is not the database's: its own refusal.</summary>
+    private sealed class JobException(Exception inner) : Exception(inner.Message, inner);
+
+    private abstract class Job
+    {
+        public abstract void Execute(WriteTransaction transaction);
+        public abstract void Complete();
+        public abstract void Fail(Exception e);
+    }
+
+    private sealed class Job<T>(Func<WriteTransaction, T> work) : Job
+    {
+        private readonly TaskCompletionSource<T> completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private T? result;
+
+        public Task<T> Task => completion.Task;
+
+        public override void Execute(WriteTransaction transaction)
+        {
+            try
+            {
+                result = work(transaction);
+            }
+            catch (Exception e) when (e is not DbException)
+            {
+                throw new JobException(e);
+            }
+        }
+
+        public override void Complete() => completion.TrySetResult(result!);
+
+        public override void Fail(Exception e) => completion.TrySetException(e);
+    }
+}

@@ -1,0 +1,106 @@
+using System.Collections.Immutable;
+using System.Data.Common;
+using System.Security.Cryptography;
+using Postern.Core;
+using Postern.Core.Audit;
+using Postern.Core.Keys;
+using Postern.Core.Projects;
+
+namespace Postern.Server.Storage;
+
+/// <summary>Projects, API keys and signing keys in SQL. Every change carries its audit row and its change number.</summary>
+internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBox secrets, TimeProvider clock)
+{
+    /// <summary>Creates the project, once.</summary>
+    public Task CreateProjectAsync(ProjectId id) => writer.WriteAsync(transaction => transaction.Execute(
+        "insert into project (id, name, created_at) values ($1, $1, $2) on conflict (id) do nothing", id.Value, clock.GetUtcNow().ToUnixTimeMilliseconds()));
+
+    /// <summary>Stores a key for <paramref name="text"/>, of which only the hash is kept.</summary>
+    public async Task<ApiKey> CreateApiKeyAsync(ProjectId project, string name, string text, Scopes scopes)
+    {
+        var now = clock.GetUtcNow();
+        var key = new ApiKey("key_" + RandomText.Base62(RandomText.IdLength), project, name, ApiKeyText.Shown(text), ApiKeyText.Hash(text), scopes, now, null);
+        await writer.WriteAsync(transaction =>
+        {
+            transaction.Execute("insert into api_key (id, project_id, name, prefix, hash, scopes, created_at) values ($1, $2, $3, $4, $5, $6, $7)",
+                key.Id, project.Value, name, key.Prefix, key.Hash, (int)scopes, now.ToUnixTimeMilliseconds());
+            transaction.Changed("key", key.Id);
+            transaction.Audit(new AuditEvent(now, AuditNames.KeyCreated) { Project = project, Key = key.Id, Detail = string.Join(", ", ApiKey.Names(scopes)) });
+        });
+        return key;
+    }
+
+    /// <summary>Revokes a key by id; false when there is no live one of this id.</summary>
+    public Task<bool> RevokeApiKeyAsync(string id)
+    {
+        var now = clock.GetUtcNow();
+        return writer.WriteAsync(transaction =>
+        {
+            if (transaction.Execute("update api_key set revoked_at = $1 where id = $2 and revoked_at is null", now.ToUnixTimeMilliseconds(), id) == 0)
+            {
+                return false;
+            }
+            transaction.Changed("key", id);
+            transaction.Audit(new AuditEvent(now, AuditNames.KeyRevoked) { Key = id });
+            return true;
+        });
+    }
+
+    /// <summary>All keys, or the one of this id.</summary>
+    public List<ApiKey> ReadApiKeys(string? id = null)
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection,
+            "select id, project_id, name, prefix, hash, scopes, created_at, revoked_at from api_key where $1 = '' or id = $1 order by created_at, id", id ?? "");
+        using var reader = command.ExecuteReader();
+        var keys = new List<ApiKey>();
+        while (reader.Read())
+        {
+            keys.Add(new ApiKey(reader.GetString(0), new ProjectId(reader.GetString(1)), reader.GetString(2), reader.GetString(3),
+                (byte[])reader.GetValue(4), (Scopes)reader.GetInt32(5), reader.Time(6), reader.IsDBNull(7) ? null : reader.Time(7)));
+        }
+        return keys;
+    }
+
+    /// <summary>Makes a new active signing key; the former one verifies for <paramref name="verifiesFor"/> more.</summary>
+    public async Task<string> RotateSigningKeyAsync(TimeSpan verifiesFor)
+    {
+        var now = clock.GetUtcNow();
+        var id = RandomText.Base62(12);
+        var box = secrets.Seal("signing key " + id, RandomNumberGenerator.GetBytes(SigningKey.ShortestSecret));
+        await writer.WriteAsync(transaction =>
+        {
+            transaction.Execute("update signing_key set state = 'retired' where state = 'retiring' and verifies_until <= $1", now.ToUnixTimeMilliseconds());
+            transaction.Execute("update signing_key set state = 'retiring', verifies_until = $1 where state = 'active'", (now + verifiesFor).ToUnixTimeMilliseconds());
+            transaction.Execute("insert into signing_key (id, sealed, state, created_at) values ($1, $2, 'active', $3)", id, box, now.ToUnixTimeMilliseconds());
+            transaction.Changed("signing_key", id);
+            transaction.Audit(new AuditEvent(now, AuditNames.SigningKeyRotated) { Key = id });
+        });
+        return id;
+    }
+
+    /// <summary>The key ring; null before the first key was made.</summary>
+    public KeyRing? ReadRing()
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select id, sealed, state, verifies_until from signing_key where state <> 'retired' order by created_at desc");
+        using var reader = command.ExecuteReader();
+        var keys = ImmutableArray.CreateBuilder<SigningKey>();
+        while (reader.Read())
+        {
+            var id = reader.GetString(0);
+            keys.Add(new SigningKey(id, secrets.Open("signing key " + id, (byte[])reader.GetValue(1)),
+                reader.GetString(2) == "active" ? SigningKeyState.Active : SigningKeyState.Retiring, reader.IsDBNull(3) ? null : reader.Time(3)));
+        }
+        return keys.Count == 0 ? null : new KeyRing(keys.ToImmutable());
+    }
+}
+
+internal static class ReaderExtensions
+{
+    /// <summary>A column of milliseconds as a time.</summary>
+    public static DateTimeOffset Time(this DbDataReader reader, int column) => DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column));
+
+    /// <summary>A text column that may be null.</summary>
+    public static string? Text(this DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetString(column);
+}

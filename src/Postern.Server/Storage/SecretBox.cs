@@ -1,0 +1,72 @@
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Postern.Server.Storage;
+
+/// <summary>
+/// Seals secrets that must be read again (signing keys, upstream headers) with AES-256-GCM under a key that is not in the database.
+/// What is sealed for one name opens under no other.
+/// </summary>
+internal sealed class SecretBox(byte[] key)
+{
+    private const int NonceLength = 12;
+    private const int TagLength = 16;
+    private const byte Version = 1;
+
+    /// <summary>The key's length in bytes.</summary>
+    public const int KeyLength = 32;
+
+    /// <summary>Version, nonce, tag, ciphertext.</summary>
+    public byte[] Seal(string name, ReadOnlySpan<byte> secret)
+    {
+        var box = new byte[1 + NonceLength + TagLength + secret.Length];
+        box[0] = Version;
+        var nonce = box.AsSpan(1, NonceLength);
+        RandomNumberGenerator.Fill(nonce);
+        using var aes = new AesGcm(key, TagLength);
+        aes.Encrypt(nonce, secret, box.AsSpan(1 + NonceLength + TagLength), box.AsSpan(1 + NonceLength, TagLength), Encoding.UTF8.GetBytes(name));
+        return box;
+    }
+
+    /// <summary>The secret.</summary>
+    /// <exception cref="StorageException">Another key or another name sealed it, or it was changed.</exception>
+    public byte[] Open(string name, byte[] box)
+    {
+        var secret = new byte[Math.Max(0, box.Length - 1 - NonceLength - TagLength)];
+        try
+        {
+            using var aes = new AesGcm(key, TagLength);
+            aes.Decrypt(box.AsSpan(1, NonceLength), box.AsSpan(1 + NonceLength + TagLength), box.AsSpan(1 + NonceLength, TagLength), secret, Encoding.UTF8.GetBytes(name));
+            return secret;
+        }
+        catch (Exception e) when (e is CryptographicException or ArgumentException)
+        {
+            throw new StorageException($"The stored secret '{name}' does not open with the key in Secrets:Key: restore the key file that belongs to this database.", e);
+        }
+    }
+
+    /// <summary>The key in <paramref name="file"/>, made at the first start with mode 600.</summary>
+    public static SecretBox FromFile(string file)
+    {
+        try
+        {
+            if (!File.Exists(file))
+            {
+                var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+                if (!OperatingSystem.IsWindows())
+                {
+                    options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+                }
+                using var stream = new FileStream(file, options);
+                stream.Write(RandomNumberGenerator.GetBytes(KeyLength));
+                stream.Flush(flushToDisk: true);
+            }
+            var key = File.ReadAllBytes(file);
+            return key.Length == KeyLength ? new SecretBox(key) : throw new StorageException($"{file} does not hold {KeyLength} bytes: restore the key file that belongs to this database.");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StorageException($"The key file {file} cannot be used: {e.Message}", e);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+using System.Data.Common;
+using System.Text;
+using Postern.Core.Audit;
+
+namespace Postern.Server.Storage;
+
+/// <summary>
+/// What a writer's jobs see: one transaction that many of them share. Commands are kept and prepared once a connection; audit rows
+/// are collected and inserted together before the commit. Used by one thread.
+/// </summary>
+internal sealed class WriteTransaction(DbConnection connection) : IDisposable
+{
+    private const int Columns = 12;
+    private const string AuditInsert =
+        "insert into audit (at, name, project_id, agent_id, key_id, credential_id, session_id, subject, reason, detail, address, occurrences) values ";
+
+    private static readonly int[] ChunkSizes = [32, 8, 1];
+    private static readonly string[] ChunkTexts = [.. ChunkSizes.Select(AuditText)];
+
+    private readonly Dictionary<string, DbCommand> commands = new(StringComparer.Ordinal);
+    private readonly List<(AuditEvent Event, int Occurrences)> audit = [];
+    private DbTransaction? transaction;
+
+    /// <summary>Runs a statement; returns the rows it changed.</summary>
+    public int Execute(string sql, params ReadOnlySpan<object?> values) => Prepared(sql, values).ExecuteNonQuery();
+
+    /// <summary>Runs a statement; returns its first value, null when there is none.</summary>
+    public object? Scalar(string sql, params ReadOnlySpan<object?> values) => Prepared(sql, values).ExecuteScalar() is { } value and not DBNull ? value : null;
+
+    /// <summary>The first row of a query inside the transaction, or null.</summary>
+    public T? Read<T>(string sql, Func<DbDataReader, T> row, params ReadOnlySpan<object?> values) where T : class
+    {
+        using var reader = Prepared(sql, values).ExecuteReader();
+        return reader.Read() ? row(reader) : null;
+    }
+
+    /// <summary>Adds an audit row to the transaction.</summary>
+    public void Audit(AuditEvent entry, int occurrences = 1) => audit.Add((entry, occurrences));
+
+    /// <summary>Tells every node that something of the directory changed. The counter's row lock keeps the numbers in commit order.</summary>
+    public void Changed(string kind, string id)
+    {
+        var seq = Scalar("update counter set value = value + 1 where name = 'change' returning value");
+        Execute("insert into change (seq, kind, id) values ($1, $2, $3)", seq, kind, id);
+    }
+
+    internal bool IsOpen => connection.State == System.Data.ConnectionState.Open;
+
+    internal void Begin() => transaction = connection.BeginTransaction();
+
+    internal void Commit()
+    {
+        InsertAudit();
+        transaction!.Commit();
+        End();
+    }
+
+    internal void Rollback()
+    {
+        audit.Clear();
+        try
+        {
+            transaction?.Rollback();
+        }
+        catch (Exception e) when (e is DbException or InvalidOperationException)
+        {
+            // The connection died: the database has rolled back by itself.
+        }
+        End();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var command in commands.Values)
+        {
+            command.Dispose();
+        }
+        transaction?.Dispose();
+        connection.Dispose();
+    }
+
+    private void End()
+    {
+        transaction?.Dispose();
+        transaction = null;
+    }
+
+    private DbCommand Prepared(string sql, ReadOnlySpan<object?> values)
+    {
+        if (!commands.TryGetValue(sql, out var command))
+        {
+            commands[sql] = command = Database.Command(connection, sql);
+        }
+        command.Transaction = transaction;
+        Database.Bind(command, values);
+        return command;
+    }
+
+    private void InsertAudit()
+    {
+        var values = new object?[ChunkSizes[0] * Columns];
+        for (var done = 0; done < audit.Count;)
+        {
+            var chunk = Array.FindIndex(ChunkSizes, size => size <= audit.Count - done);
+            var rows = ChunkSizes[chunk];
+            for (var i = 0; i < rows; i++)
+            {
+                var (e, occurrences) = audit[done + i];
+                var row = values.AsSpan(i * Columns);
+                row[0] = e.At.ToUnixTimeMilliseconds();
+                row[1] = e.Name;
+                row[2] = e.Project?.Value;
+                row[3] = e.Agent?.Value;
+                row[4] = e.Key;
+                row[5] = e.Credential;
+                row[6] = e.Session;
+                row[7] = e.Subject;
+                row[8] = e.Reason;
+                row[9] = e.Detail;
+                row[10] = e.Address;
+                row[11] = occurrences;
+            }
+            Execute(ChunkTexts[chunk], values.AsSpan(0, rows * Columns));
+            done += rows;
+        }
+        audit.Clear();
+    }
+
+    private static string AuditText(int rows)
+    {
+        var text = new StringBuilder(AuditInsert);
+        for (var i = 0; i < rows * Columns; i++)
+        {
+            text.Append(i % Columns == 0 ? i == 0 ? "(" : "), (" : ", ").Append('$').Append(i + 1);
+        }
+        return text.Append(')').ToString();
+    }
+}
