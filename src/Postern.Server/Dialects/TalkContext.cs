@@ -1,7 +1,7 @@
 using System.Net.WebSockets;
 using Postern.Core.Sessions;
 using Postern.Server.Flow;
-using Postern.Server.Storage;
+
 
 namespace Postern.Server.Dialects;
 
