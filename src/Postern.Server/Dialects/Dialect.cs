@@ -1,4 +1,3 @@
-using System.Net.WebSockets;
 using System.Text.Json;
 using Postern.Core;
 using Postern.Core.Agents;

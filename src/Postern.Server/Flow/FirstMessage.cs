@@ -1,4 +1,3 @@
-using System.Buffers;
 using Postern.Core.Sessions;
 
 namespace Postern.Server.Flow;

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Text.Unicode;
-using Postern.Core.Sessions;
 
 namespace Postern.Server.Flow;
 

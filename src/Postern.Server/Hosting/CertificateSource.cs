@@ -2,7 +2,6 @@ using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Postern.Server.Observability;
-using Postern.Server.Settings;
 
 namespace Postern.Server.Hosting;
 

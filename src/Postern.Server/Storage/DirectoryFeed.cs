@@ -1,4 +1,3 @@
-using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Keys;
 using Postern.Server.Agents;

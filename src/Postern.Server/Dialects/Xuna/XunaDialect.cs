@@ -1,5 +1,4 @@
 using Postern.Core.Agents;
-using Postern.Core.Credentials;
 using Postern.Server.Dialects.ElevenLabs;
 
 namespace Postern.Server.Dialects.Xuna;
