@@ -85,12 +85,17 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
     };
 
     // Not awaited: a refusal changes nothing, and a flood of them must not queue behind the disk. The ledger bounds and counts them.
-    private Denial Refuse(ConnectRequest request, VerifiedCredential? credential, Denial denial, DateTimeOffset now)
+    private Denial Refuse(ConnectRequest request, VerifiedCredential? credential, Denial denial, DateTimeOffset now) =>
+        Refuse(denial, request.Address, now, credential?.Grant.Project, credential?.Grant.Agent ?? request.Agent, credential?.Id, request.Origin);
+
+    /// <summary>Records a refusal, of a request that could not even be read too, and answers with it.</summary>
+    public Denial Refuse(
+        Denial denial, string? address, DateTimeOffset now, ProjectId? project = null, AgentId? agent = null, CredentialId? credential = null, string? origin = null)
     {
         _ = ledger.RecordAsync(new AuditEvent(now, AuditNames.SessionRefused)
         {
-            Project = credential?.Grant.Project, Agent = credential?.Grant.Agent ?? request.Agent, Credential = credential?.Id.Value,
-            Reason = denial.Reason.ToString(), Address = request.Address, Detail = denial.Detail ?? request.Origin,
+            Project = project, Agent = agent, Credential = credential?.Value,
+            Reason = denial.Reason.ToString(), Address = address, Detail = denial.Detail ?? origin,
         });
         return denial;
     }

@@ -37,15 +37,15 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, TimeProv
         var now = clock.GetUtcNow();
         if (directory.Verify(request.Key, Scopes.Mint).IsDenied(out var denial, out var key))
         {
-            return await RefuseAsync(request, null, denial, now);
+            return await RefuseAsync(denial, request.Address, now);
         }
         if (directory.Find(key.Project, request.Agent) is not { } agent)
         {
-            return await RefuseAsync(request, key, new Denial(DenialReason.AgentUnknown, request.Agent.Value), now);
+            return await RefuseAsync(new Denial(DenialReason.AgentUnknown, request.Agent.Value), request.Address, now, key);
         }
         if (MintPolicy.Decide(agent, request, now).IsDenied(out denial, out var grant))
         {
-            return await RefuseAsync(request, key, denial, now);
+            return await RefuseAsync(denial, request.Address, now, key);
         }
         var credential = CredentialIssuer.Issue(directory.Ring.Active, request.Kind, grant, now);
         await ledger.RecordAsync(new AuditEvent(now, AuditNames.CredentialMinted)
@@ -56,11 +56,12 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, TimeProv
         return credential;
     }
 
-    private async Task<Decision<Credential>> RefuseAsync(MintRequest request, ApiKey? key, Denial denial, DateTimeOffset now)
+    /// <summary>Records a refusal, of a request that could not even be read too, and answers with it.</summary>
+    public async Task<Denial> RefuseAsync(Denial denial, string? address, DateTimeOffset now, ApiKey? key = null)
     {
         await ledger.RecordAsync(new AuditEvent(now, AuditNames.MintRefused)
         {
-            Project = key?.Project, Key = key?.Id, Reason = denial.Reason.ToString(), Address = request.Address, Detail = denial.Detail,
+            Project = key?.Project, Key = key?.Id, Reason = denial.Reason.ToString(), Address = address, Detail = denial.Detail,
         });
         return denial;
     }

@@ -21,13 +21,16 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
 {
     private const string Columns = "id, project_id, name, dialect, document, private_by_default, upstream_url, upstream_headers, created_at, updated_at";
 
-    public Task CreateAsync(AgentRow row, string? keyId) => writer.WriteAsync(transaction =>
+    public Task CreateAsync(AgentRow row, string? keyId) => writer.WriteAsync(transaction => Insert(transaction, row, keyId));
+
+    /// <summary>Adds an agent to a transaction.</summary>
+    public void Insert(WriteTransaction transaction, AgentRow row, string? keyId)
     {
         transaction.Execute($"insert into agent ({Columns}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             row.Id.Value, row.Project.Value, row.Name, row.Dialect, row.Document, row.PrivateByDefault ? 1 : 0,
             Url(row.Upstream), Headers(row.Id, row.Upstream), row.CreatedAt.ToUnixTimeMilliseconds(), row.UpdatedAt.ToUnixTimeMilliseconds());
         Note(transaction, AuditNames.AgentCreated, row.Project, row.Id, keyId, row.Name);
-    });
+    }
 
     /// <summary>
     /// Changes an agent inside one transaction: <paramref name="change"/> sees the row as it is at that moment, so that two changes at

@@ -11,24 +11,32 @@ namespace Postern.Server.Storage;
 /// <summary>Projects, API keys and signing keys in SQL. Every change carries its audit row and its change number.</summary>
 internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBox secrets, TimeProvider clock)
 {
-    /// <summary>Creates the project, once.</summary>
-    public Task CreateProjectAsync(ProjectId id) => writer.WriteAsync(transaction => transaction.Execute(
-        "insert into project (id, name, created_at) values ($1, $1, $2) on conflict (id) do nothing", id.Value, clock.GetUtcNow().ToUnixTimeMilliseconds()));
-
     /// <summary>Stores a key for <paramref name="text"/>, of which only the hash is kept.</summary>
     public async Task<ApiKey> CreateApiKeyAsync(ProjectId project, string name, string text, Scopes scopes)
     {
-        var now = clock.GetUtcNow();
-        var key = new ApiKey("key_" + RandomText.Base62(RandomText.IdLength), project, name, ApiKeyText.Shown(text), ApiKeyText.Hash(text), scopes, now, null);
-        await writer.WriteAsync(transaction =>
-        {
-            transaction.Execute("insert into api_key (id, project_id, name, prefix, hash, scopes, created_at) values ($1, $2, $3, $4, $5, $6, $7)",
-                key.Id, project.Value, name, key.Prefix, key.Hash, (int)scopes, now.ToUnixTimeMilliseconds());
-            transaction.Changed("key", key.Id);
-            transaction.Audit(new AuditEvent(now, AuditNames.KeyCreated) { Project = project, Key = key.Id, Detail = string.Join(", ", ApiKey.Names(scopes)) });
-        });
+        var key = NewApiKey(project, name, text, scopes);
+        await writer.WriteAsync(transaction => Insert(transaction, key));
         return key;
     }
+
+    /// <summary>
+    /// Creates the project, its key, the signing key and <paramref name="more"/> in one transaction, unless another start has: then
+    /// false. The counter's row keeps two first starts apart.
+    /// </summary>
+    public Task<bool> FirstStartAsync(ProjectId project, string keyText, Action<WriteTransaction, ApiKey> more) => writer.WriteAsync(transaction =>
+    {
+        transaction.Execute("update counter set value = value where name = 'change'");
+        if (transaction.Scalar("select 1 from signing_key limit 1") is not null)
+        {
+            return false;
+        }
+        transaction.Execute("insert into project (id, name, created_at) values ($1, $2, $3)", project.Value, project.Value, clock.GetUtcNow().ToUnixTimeMilliseconds());
+        var key = NewApiKey(project, "first key", keyText, Scopes.All);
+        Insert(transaction, key);
+        InsertSigningKey(transaction, RandomText.Base62(12));
+        more(transaction, key);
+        return true;
+    });
 
     /// <summary>Revokes a key by id; false when there is no live one of this id.</summary>
     public Task<bool> RevokeApiKeyAsync(string id)
@@ -67,14 +75,11 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
     {
         var now = clock.GetUtcNow();
         var id = RandomText.Base62(12);
-        var box = secrets.Seal("signing key " + id, RandomNumberGenerator.GetBytes(SigningKey.ShortestSecret));
         await writer.WriteAsync(transaction =>
         {
             transaction.Execute("update signing_key set state = 'retired' where state = 'retiring' and verifies_until <= $1", now.ToUnixTimeMilliseconds());
             transaction.Execute("update signing_key set state = 'retiring', verifies_until = $1 where state = 'active'", (now + verifiesFor).ToUnixTimeMilliseconds());
-            transaction.Execute("insert into signing_key (id, sealed, state, created_at) values ($1, $2, 'active', $3)", id, box, now.ToUnixTimeMilliseconds());
-            transaction.Changed("signing_key", id);
-            transaction.Audit(new AuditEvent(now, AuditNames.SigningKeyRotated) { Key = id });
+            InsertSigningKey(transaction, id);
         });
         return id;
     }
@@ -93,6 +98,26 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
                 reader.GetString(2) == "active" ? SigningKeyState.Active : SigningKeyState.Retiring, reader.IsDBNull(3) ? null : reader.Time(3)));
         }
         return keys.Count == 0 ? null : new KeyRing(keys.ToImmutable());
+    }
+
+    private ApiKey NewApiKey(ProjectId project, string name, string text, Scopes scopes) =>
+        new("key_" + RandomText.Base62(RandomText.IdLength), project, name, ApiKeyText.Shown(text), ApiKeyText.Hash(text), scopes, clock.GetUtcNow(), null);
+
+    private static void Insert(WriteTransaction transaction, ApiKey key)
+    {
+        transaction.Execute("insert into api_key (id, project_id, name, prefix, hash, scopes, created_at) values ($1, $2, $3, $4, $5, $6, $7)",
+            key.Id, key.Project.Value, key.Name, key.Prefix, key.Hash, (int)key.Scopes, key.CreatedAt.ToUnixTimeMilliseconds());
+        transaction.Changed("key", key.Id);
+        transaction.Audit(new AuditEvent(key.CreatedAt, AuditNames.KeyCreated) { Project = key.Project, Key = key.Id, Detail = string.Join(", ", ApiKey.Names(key.Scopes)) });
+    }
+
+    private void InsertSigningKey(WriteTransaction transaction, string id)
+    {
+        var now = clock.GetUtcNow();
+        transaction.Execute("insert into signing_key (id, sealed, state, created_at) values ($1, $2, 'active', $3)",
+            id, secrets.Seal("signing key " + id, RandomNumberGenerator.GetBytes(SigningKey.ShortestSecret)), now.ToUnixTimeMilliseconds());
+        transaction.Changed("signing_key", id);
+        transaction.Audit(new AuditEvent(now, AuditNames.SigningKeyRotated) { Key = id });
     }
 }
 

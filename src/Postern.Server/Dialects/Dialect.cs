@@ -1,0 +1,73 @@
+using System.Text.Json;
+using Postern.Core;
+using Postern.Core.Agents;
+using Postern.Core.Credentials;
+using Postern.Core.Sessions;
+using Postern.Server.Flow;
+
+namespace Postern.Server.Dialects;
+
+/// <summary>
+/// A vendor's way of speaking: data and pure functions between the wire and the core's words. It decides nothing and holds neither
+/// the mint nor the gate, so it cannot forget them.
+/// </summary>
+internal abstract class Dialect
+{
+    /// <summary>The vendor's name in settings and on agents.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>The vendor's mint routes.</summary>
+    public abstract IReadOnlyList<MintRoute> Mints { get; }
+
+    /// <summary>The paths on which a conversation is opened as a WebSocket.</summary>
+    public abstract IReadOnlyList<string> Conversations { get; }
+
+    /// <summary>What a credential of an agent of this dialect gets when neither agent nor mint says anything.</summary>
+    public abstract CredentialDefaults Credentials(PosternOptions options);
+
+    /// <summary>Reads a connection request.</summary>
+    public abstract Decision<ConnectRequest> ReadConnect(WireRequest request);
+
+    /// <summary>The subprotocol to select of those offered: never one that holds a secret unless the vendor's clients insist.</summary>
+    public abstract string? Subprotocol(IReadOnlyList<string> offered);
+
+    /// <summary>A minted credential in the vendor's answer. <paramref name="address"/> is the public WebSocket origin, such as <c>wss://host</c>.</summary>
+    public abstract HttpAnswer Write(Credential credential, string address);
+
+    /// <summary>A refusal of an HTTP request.</summary>
+    public abstract HttpAnswer Refuse(Denial denial);
+
+    /// <summary>A refusal of a WebSocket that was accepted to say so.</summary>
+    public abstract Farewell Turn(Denial denial);
+
+    /// <summary>How a live session is ended, in the vendor's words.</summary>
+    public abstract Farewell End(SessionEndReason reason, string detail);
+
+    /// <summary>Judges the client's first message against what agent and terms allow; null when none came in time.</summary>
+    public abstract Decision<Opening> ReadOpening(Session session, ReadOnlyMemory<byte>? firstMessage);
+
+    /// <summary>Converses with an agent hosted here, until the client, the leash or the agent ends it.</summary>
+    public abstract Task<SessionEnd> TalkAsync(TalkContext talk);
+}
+
+/// <summary>One mint route: how its request is read.</summary>
+internal sealed record MintRoute(string Method, string Path, Func<WireRequest, Decision<MintRequest>> Read);
+
+/// <summary>A complete HTTP answer.</summary>
+internal sealed record HttpAnswer(int Status, byte[] Body, string ContentType = "application/json")
+{
+    /// <summary>Further headers.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Headers { get; init; } = [];
+}
+
+/// <summary>What the client's first message asked for and may have.</summary>
+/// <param name="Overrides">Dotted path to value: every leaf the client set, all of them permitted.</param>
+/// <param name="Variables">The client's dynamic variables.</param>
+/// <param name="ClaimedSubject">The user that the client says it is; believed only when the credential names no other.</param>
+/// <param name="Raw">The message as it came, for the record; empty when there was none.</param>
+internal sealed record Opening(
+    IReadOnlyDictionary<string, JsonElement> Overrides, IReadOnlyDictionary<string, JsonElement> Variables, string? ClaimedSubject, string Raw)
+{
+    /// <summary>The defaults: nothing was asked.</summary>
+    public static readonly Opening None = new(new Dictionary<string, JsonElement>(), new Dictionary<string, JsonElement>(), null, "");
+}

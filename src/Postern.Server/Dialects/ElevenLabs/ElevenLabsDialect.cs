@@ -1,0 +1,129 @@
+using System.Globalization;
+using Postern.Core;
+using Postern.Core.Agents;
+using Postern.Core.Credentials;
+using Postern.Core.Sessions;
+using Postern.Server.Flow;
+
+namespace Postern.Server.Dialects.ElevenLabs;
+
+/// <summary>ElevenLabs Agents: signed URLs, the conversation WebSocket, and the vendor's words for every refusal and end.</summary>
+internal class ElevenLabsDialect : Dialect
+{
+    public const string KeyHeader = "xi-api-key";
+    private const string Protocol = "convai";
+    private const string BearerProtocol = "bearer.";
+    private const string ConversationPath = "/v1/convai/conversation";
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+
+    public override string Name => "elevenlabs";
+
+    public override IReadOnlyList<MintRoute> Mints =>
+    [
+        new("GET", ConversationPath + "/get-signed-url", ReadSignedUrl),
+        new("GET", ConversationPath + "/get_signed_url", ReadSignedUrl),
+    ];
+
+    public override IReadOnlyList<string> Conversations => [ConversationPath];
+
+    /// <summary>The name of the parameter that carries the credential in a signed URL.</summary>
+    protected virtual string CredentialParameter => "conversation_signature";
+
+    public override CredentialDefaults Credentials(PosternOptions options) => new(options.SignedUrls.StartWithin, SingleUse: false);
+
+    public override Decision<ConnectRequest> ReadConnect(WireRequest request)
+    {
+        if (request.Repeated("agent_id", "conversation_signature", "token", "conversation_id", "Origin", KeyHeader, "Authorization") is { } repeated)
+        {
+            return new Denial(DenialReason.RequestInvalid, $"query {repeated}: Must be given once");
+        }
+        var presented = Presented(request).Where(text => text.Length > 0).Distinct(StringComparer.Ordinal).ToList();
+        var key = request.Header(KeyHeader);
+        if (presented.Count + (key is null ? 0 : 1) > 1)
+        {
+            return new Denial(DenialReason.ConflictingCredentials);
+        }
+        var agent = request.Parameter("agent_id");
+        return agent is not null && !AgentIdText.IsValid(agent)
+            ? new Denial(DenialReason.AgentUnknown)
+            : new ConnectRequest(CredentialKind.SignedUrl, presented is [var text] ? new CredentialText(text) : null,
+                agent is null ? null : new AgentId(agent), request.Headers.Origin is [var origin] ? origin : null, request.Address) { Key = key };
+    }
+
+    // Clients require exactly the protocol they asked for; one that carries a secret is never echoed.
+    public override string? Subprotocol(IReadOnlyList<string> offered) => offered.Contains(Protocol, StringComparer.Ordinal) ? Protocol : null;
+
+    public override HttpAnswer Write(Credential credential, string address)
+    {
+        var conversation = credential.Grant.ConversationId is { } id ? $"&conversation_id={id}" : "";
+        var url = $"{address}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{conversation}";
+        return Wire.Json(200, json =>
+        {
+            json.WriteString("signed_url"u8, url);
+            json.WriteString("expires_at"u8, credential.Grant.StartBy.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture));
+            if (credential.Grant.ConversationId is not null)
+            {
+                json.WriteString("conversation_id"u8, credential.Grant.ConversationId);
+            }
+        });
+    }
+
+    public override HttpAnswer Refuse(Denial denial) => Refusals.Answer(denial);
+
+    public override Farewell Turn(Denial denial) => new(null, Refusals.Close(denial), TimeSpan.Zero);
+
+    public override Farewell End(SessionEndReason reason, string detail)
+    {
+        var (code, type, text) = Refusals.Ending(reason, detail);
+        return new Farewell(Wire.ErrorEvent(Refusals.EventCode(code), type, text), new CloseFrame(code, text), Pause);
+    }
+
+    public override Decision<Opening> ReadOpening(Session session, ReadOnlyMemory<byte>? firstMessage) => InitiationData.Read(session, firstMessage);
+
+    public override Task<SessionEnd> TalkAsync(TalkContext talk) => new Talk(talk).RunAsync();
+
+    private static IEnumerable<string> Presented(WireRequest request)
+    {
+        yield return request.Parameter("conversation_signature") ?? "";
+        yield return request.Parameter("token") ?? "";
+        foreach (var protocol in request.Protocols)
+        {
+            if (protocol.StartsWith(BearerProtocol, StringComparison.Ordinal))
+            {
+                yield return protocol[BearerProtocol.Length..];
+            }
+        }
+    }
+
+    private static Decision<MintRequest> ReadSignedUrl(WireRequest request)
+    {
+        if (request.Repeated("agent_id", "include_conversation_id", KeyHeader) is { } repeated)
+        {
+            return new Denial(DenialReason.RequestInvalid, $"query {repeated}: Must be given once");
+        }
+        if (request.Parameter("agent_id") is not { } agent)
+        {
+            return new Denial(DenialReason.RequestInvalid, "query agent_id: Field required");
+        }
+        if (Flag(request.Parameter("include_conversation_id")) is not { } fix)
+        {
+            return new Denial(DenialReason.RequestInvalid, "query include_conversation_id: Input should be a valid boolean");
+        }
+        return AgentIdText.IsValid(agent)
+            ? new MintRequest(request.Header(KeyHeader), new AgentId(agent), CredentialKind.SignedUrl, request.Address) { FixConversation = fix }
+            : new Denial(DenialReason.AgentUnknown, "of this form");
+    }
+
+    private static bool? Flag(string? text) => text?.ToLowerInvariant() switch
+    {
+        null or "false" or "0" or "no" or "off" or "f" or "n" => false,
+        "true" or "1" or "yes" or "on" or "t" or "y" => true,
+        _ => null,
+    };
+}
+
+/// <summary>What may stand as an agent's id in a request.</summary>
+internal static class AgentIdText
+{
+    public static bool IsValid(string text) => text.Length is > 0 and <= 64 && Base64Text.IsAlphabet(text);
+}

@@ -1,0 +1,83 @@
+using Postern.Core;
+using Postern.Core.Sessions;
+
+namespace Postern.Server.Dialects.ElevenLabs;
+
+/// <summary>The vendor's words for every refusal and every end (contract, sections 2, 6.4 and 12).</summary>
+internal static class Refusals
+{
+    private const string NotAuthorized = "Could not authorize the conversation.";
+    private const ushort Unauthorized = 3000;
+    private const ushort Policy = 1008;
+
+    /// <summary>The close of a WebSocket that was accepted only to say so. Only a credential whose signature held earns a longer text.</summary>
+    public static CloseFrame Close(Denial denial) => denial.Reason switch
+    {
+        DenialReason.KeyMissing or DenialReason.KeyInvalid or DenialReason.ScopeMissing => new(Unauthorized, NotAuthorized),
+        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch => new(Unauthorized, NotAuthorized),
+        DenialReason.CredentialMissing or DenialReason.RequestInvalid => new(Unauthorized, NotAuthorized),
+        DenialReason.ConflictingCredentials => new(Unauthorized, "Could not authorize the conversation: two different credentials were presented."),
+        DenialReason.AgentPrivateByDefault => new(Unauthorized, "This agent is private: mint a signed URL, or set platform_settings.auth.enable_auth to false."),
+        DenialReason.Expired => new(Unauthorized, "Could not authorize the conversation: the signed URL has expired."),
+        DenialReason.AlreadyUsed => new(Unauthorized, "Could not authorize the conversation: the signed URL was already used."),
+        DenialReason.Revoked => new(Unauthorized, "Could not authorize the conversation: access was revoked."),
+        DenialReason.AgentUnknown => new(Unauthorized, "The AI agent you are trying to reach does not exist."),
+        DenialReason.OriginMissing => new(Unauthorized, "An Origin header is required to connect to this agent"),
+        DenialReason.OriginRefused => new(Unauthorized, $"Host {Cut(denial.Detail)} is not allowed to connect to this agent"),
+        DenialReason.OverrideRefused => new(Policy, $"Override for field '{Cut(denial.Detail)}' is not allowed by config."),
+        DenialReason.VariableRefused => new(Policy, $"Dynamic variable '{Cut(denial.Detail)}' cannot be set by the client."),
+        DenialReason.VariableMissing => new(Policy, $"Missing required dynamic variables in first message: {{'{Cut(denial.Detail)}'}}"),
+        DenialReason.SubjectMismatch => new(Policy, "user_id does not match the credential."),
+        DenialReason.TooManyRefusals => new(3008, "Too many refused connections: try again in a minute."),
+        DenialReason.ShuttingDown => new(1001, "The server is shutting down."),
+        DenialReason.Unavailable => new(1011, "Temporarily unavailable: nothing was used up, try again."),
+    };
+
+    /// <summary>The HTTP answer. All five fields of old and new readers.</summary>
+    public static HttpAnswer Answer(Denial denial) => denial.Reason switch
+    {
+        DenialReason.KeyMissing => Wire.Error(401, "authentication_error", "unauthorized", "needs_authorization", "Neither authorization header nor xi-api-key received, please provide one."),
+        DenialReason.KeyInvalid => Wire.Error(401, "authentication_error", "unauthorized", "invalid_api_key", "Invalid API key"),
+        DenialReason.ScopeMissing => Wire.Error(401, "authentication_error", "unauthorized", "missing_permissions", $"The API key you used is missing the permission {Permission(denial.Detail)}"),
+        DenialReason.RequestInvalid => Wire.Invalid(denial.Detail ?? "body: Invalid"),
+        DenialReason.AgentUnknown => Wire.Error(404, "not_found", "document_not_found", "document_not_found", $"Document with id {denial.Detail} not found."),
+        DenialReason.OriginMissing or DenialReason.OriginRefused => Wire.Error(403, "permission_denied", "forbidden", "forbidden", Close(denial).Reason),
+        DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault or DenialReason.CredentialMalformed or DenialReason.BadSignature
+            or DenialReason.WrongKind or DenialReason.Expired or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
+            or DenialReason.ConflictingCredentials or DenialReason.SubjectMismatch => Wire.Error(401, "authentication_error", "unauthorized", "needs_authorization", Close(denial).Reason),
+        DenialReason.OverrideRefused or DenialReason.VariableRefused or DenialReason.VariableMissing => Wire.Error(400, "validation_error", "invalid_request", "invalid_request", Close(denial).Reason),
+        DenialReason.TooManyRefusals => Wire.Error(429, "rate_limit_error", "rate_limit_exceeded", "too_many_requests", "Too many refused requests from this address: try again in a minute.") with { Headers = [KeyValuePair.Create("Retry-After", denial.Detail ?? "60")] },
+        DenialReason.ShuttingDown or DenialReason.Unavailable => Wire.Error(503, "service_unavailable", "service_unavailable", "service_unavailable", "Temporarily unavailable: nothing was changed, try again.") with { Headers = [KeyValuePair.Create("Retry-After", "1")] },
+    };
+
+    /// <summary>Close code, error type and text of a session's end.</summary>
+    public static (ushort Code, string Type, string Text) Ending(SessionEndReason reason, string detail) => reason switch
+    {
+        SessionEndReason.ClientClosed or SessionEndReason.AgentClosed => (1000, "", ""),
+        SessionEndReason.MaxDuration => (1000, "max_duration_exceeded", "Max conversation duration reached"),
+        SessionEndReason.Idle => (1002, "transport_receive_timeout", "Nothing was heard for too long."),
+        SessionEndReason.Revoked => (Policy, "permission_error", "Access was revoked."),
+        SessionEndReason.Operator => (Policy, "permission_error", "The session was ended by an operator."),
+        SessionEndReason.Shutdown => (1001, "system_error", "The server is shutting down."),
+        SessionEndReason.FirstMessageRefused => (Policy, "override_error", detail),
+        SessionEndReason.ProtocolError => (1002, "invalid_message", detail.Length > 0 ? detail : "Invalid message received"),
+        SessionEndReason.MessageTooBig => (1009, "invalid_message", "A message was larger than this server takes."),
+        SessionEndReason.RateExceeded => (Policy, "rate_limit_exceeded", "Too many messages in a second."),
+        SessionEndReason.UpstreamUnreachable => (1011, "system_error", "The agent is unreachable."),
+        SessionEndReason.UpstreamLost => (1011, "system_error", "The connection to the agent was lost."),
+        SessionEndReason.SlowReader => (Policy, "transport_send_timeout", "What was sent was not read."),
+        SessionEndReason.InternalError => (1011, "system_error", "Internal error."),
+    };
+
+    /// <summary>The vendor's error event knows four codes only.</summary>
+    public static int EventCode(ushort close) => close switch { 1000 => 1000, 1002 or 1009 => 1002, 1008 => 1008, _ => 1011 };
+
+    private static string Permission(string? scopes) => scopes switch
+    {
+        "mint" => "convai_write (Postern: mint)",
+        { } named => $"convai_{(named.Contains("write", StringComparison.Ordinal) ? "write" : "read")} (Postern: {named})",
+        null => "convai_write",
+    };
+
+    private static string Cut(string? text) => text is null ? "" : text.Length <= 45 ? text : text[..45];
+}

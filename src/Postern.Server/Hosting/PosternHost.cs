@@ -1,0 +1,113 @@
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Postern.Core;
+using Postern.Server.Flow;
+using Postern.Server.Observability;
+using Postern.Server.Storage;
+
+namespace Postern.Server.Hosting;
+
+/// <summary>The running server: everything is put together here, by hand, so that it can be read.</summary>
+internal sealed class PosternHost : IAsyncDisposable
+{
+    private readonly WebApplication app;
+    private readonly Store store;
+    private readonly CertificateSource? certificates;
+    private readonly LiveSessions live;
+    private readonly PosternOptions options;
+    private readonly TimeProvider clock;
+
+    private PosternHost(WebApplication app, Store store, CertificateSource? certificates, LiveSessions live, PosternOptions options, TimeProvider clock) =>
+        (this.app, this.store, this.certificates, this.live, this.options, this.clock) = (app, store, certificates, live, options, clock);
+
+    /// <summary>The API key that the first start made; null at every later start.</summary>
+    public string? FirstKey { get; private init; }
+
+    /// <summary>The addresses that are listened on, such as <c>http://127.0.0.1:8080</c>.</summary>
+    public IReadOnlyList<string> Addresses => [.. app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
+
+    /// <summary>Opens storage, makes what the first start needs, and serves.</summary>
+    /// <param name="wantedKey">The API key that the first start is to create, instead of a random one.</param>
+    /// <exception cref="StorageException">Storage cannot be used.</exception>
+    /// <exception cref="RefusedException">Something else keeps it from starting; the message says how to mend it.</exception>
+    public static async Task<PosternHost> StartAsync(PosternOptions options, TimeProvider clock, string? wantedKey = null)
+    {
+        var store = Store.Open(options, clock);
+        WebApplication? app = null;
+        CertificateSource? certificates = null;
+        try
+        {
+            var firstKey = await store.FirstStartAsync(options, wantedKey);
+            var node = NodeName(options);
+            await store.EndLostSessionsAsync(node);
+            var directory = store.Feed.Load(store.Keys.ReadRing()!);
+
+            var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+            LogSettings.Apply(builder.Logging, options);
+            builder.Services.AddRoutingCore();
+            certificates = options.Https is null ? null : CertificateSource.Open(options, clock, LoggerFactory.Create(logging => LogSettings.Apply(logging, options)).CreateLogger<CertificateSource>());
+            KestrelSettings.Apply(builder, options, certificates);
+            app = builder.Build();
+
+            var ledger = new SqlLedger(store.Writer, store.Refusals, node);
+            var live = new LiveSessions();
+            Map(app, options, store, directory, ledger, live, clock);
+            store.Feed.Start();
+            await app.StartAsync();
+            return new PosternHost(app, store, certificates, live, options, clock) { FirstKey = firstKey };
+        }
+        catch
+        {
+            if (app is not null)
+            {
+                await app.DisposeAsync();
+            }
+            certificates?.Dispose();
+            await store.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Accepts nothing new, ends the live sessions in their dialect's way within the grace time, writes every row, stops.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await live.CloseAsync(options.Shutdown.Grace, clock);
+        using (var grace = new CancellationTokenSource(options.Shutdown.Grace))
+        {
+            await app.StopAsync(grace.Token);
+        }
+        await app.DisposeAsync();
+        certificates?.Dispose();
+        await store.DisposeAsync();
+    }
+
+    private static void Map(
+        WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)
+    {
+        var mint = new CredentialMint(directory, ledger, clock);
+        var gate = new ConnectionGate(directory, ledger, clock);
+        var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
+        var address = new ServerAddress(options);
+
+        app.UseMiddleware<HttpGuard>(options);
+        app.UseRouting();
+        var mints = new MintEndpoint(mint, directory, address, limiter, clock);
+        foreach (var dialect in Dialects.Dialects.All)
+        {
+            mints.Map(app, dialect);
+        }
+        Health.Map(app, store, live, clock);
+        app.UseEndpoints(static _ => { });
+    }
+
+    // A node is a data folder: sessions that it has left open are its own to end at the next start.
+    private static string NodeName(PosternOptions options)
+    {
+        var file = Path.Combine(options.Data, "node");
+        if (!File.Exists(file))
+        {
+            File.WriteAllText(file, "node_" + RandomText.Base62(12));
+        }
+        return File.ReadAllText(file).Trim();
+    }
+}

@@ -1,0 +1,24 @@
+namespace Postern.Server.Observability;
+
+/// <summary>Everything Postern writes to its log: stable ids, no secret, one line each.</summary>
+/// <remarks>1xxx the server itself · 2xxx requests. An id is never given to another event.</remarks>
+internal static partial class Log
+{
+    [LoggerMessage(1001, LogLevel.Information, "Postern {Version} keeps its data in {Folder}")]
+    public static partial void Started(ILogger log, string version, string folder);
+
+    [LoggerMessage(1002, LogLevel.Information, "Stopping: live sessions have {Grace} to end")]
+    public static partial void Stopping(ILogger log, string grace);
+
+    [LoggerMessage(1003, LogLevel.Information, "Stopped")]
+    public static partial void Stopped(ILogger log);
+
+    [LoggerMessage(1010, LogLevel.Information, "Certificate {Path} changed and is in use")]
+    public static partial void CertificateRead(ILogger log, string path);
+
+    [LoggerMessage(1011, LogLevel.Error, "Certificate {Path} changed but cannot be used, the old one stays: {Reason}")]
+    public static partial void CertificateKept(ILogger log, string path, string reason);
+
+    [LoggerMessage(2001, LogLevel.Error, "A defect: {Method} {Route} ended in {Exception}")]
+    public static partial void RequestFailed(ILogger log, string method, string route, string exception);
+}

@@ -1,0 +1,136 @@
+using Postern.Core.Agents;
+using Postern.Core.Keys;
+using Postern.Server.Agents;
+
+namespace Postern.Server.Storage;
+
+/// <summary>
+/// Keeps the directory in memory equal to the database: everything once, then the numbered changes, whichever process wrote them.
+/// A change made here is seen before it is answered, one made elsewhere within <see cref="Interval"/>.
+/// </summary>
+internal sealed class DirectoryFeed(Database database, AgentStore agents, KeyStore keys, PosternOptions options, TimeProvider clock) : IAsyncDisposable
+{
+    /// <summary>How often changes of other processes are looked for.</summary>
+    public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(200);
+
+    private readonly SemaphoreSlim catchingUp = new(1, 1);
+    private readonly CancellationTokenSource stopping = new();
+    private Core.Directory? directory;
+    private Task polling = Task.CompletedTask;
+    private long seen;
+
+    /// <summary>Called with each change, after the directory shows it.</summary>
+    public event Action<string, string>? Changed;
+
+    /// <summary>When the directory was last known to equal the database.</summary>
+    public DateTimeOffset FreshAt { get; private set; }
+
+    /// <summary>Reads everything.</summary>
+    public Core.Directory Load(KeyRing ring)
+    {
+        seen = ReadSeen();
+        directory = new Core.Directory(ring);
+        foreach (var key in keys.ReadApiKeys())
+        {
+            directory.Put(key);
+        }
+        foreach (var row in agents.ReadAll())
+        {
+            directory.Put(AgentDocument.Read(row, options));
+        }
+        FreshAt = clock.GetUtcNow();
+        return directory;
+    }
+
+    /// <summary>Begins to look for changes of other processes.</summary>
+    public void Start() => polling = Task.Run(PollAsync);
+
+    /// <summary>Applies every change that is committed by now.</summary>
+    public async Task CatchUpAsync()
+    {
+        await catchingUp.WaitAsync();
+        try
+        {
+            var asked = clock.GetUtcNow();
+            foreach (var (seq, kind, id) in ReadChanges())
+            {
+                Apply(kind, id);
+                Changed?.Invoke(kind, id);
+                seen = seq;
+            }
+            FreshAt = asked;
+        }
+        finally
+        {
+            catchingUp.Release();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await stopping.CancelAsync();
+        await polling;
+        stopping.Dispose();
+        catchingUp.Dispose();
+    }
+
+    private async Task PollAsync()
+    {
+        using var timer = new PeriodicTimer(Interval);
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                await timer.WaitForNextTickAsync(stopping.Token);
+                await CatchUpAsync();
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (Exception e) when (e is StorageException or System.Data.Common.DbException)
+            {
+                // FreshAt tells how old the view is; readiness and the gate go by it.
+            }
+        }
+    }
+
+    private void Apply(string kind, string id)
+    {
+        switch (kind)
+        {
+            case "agent" when agents.Read(new AgentId(id)) is { } row:
+                directory!.Put(AgentDocument.Read(row, options));
+                break;
+            case "agent":
+                directory!.Remove(new AgentId(id));
+                break;
+            case "key":
+                keys.ReadApiKeys(id).ForEach(directory!.Put);
+                break;
+            case "signing_key" when keys.ReadRing() is { } ring:
+                directory!.Ring = ring;
+                break;
+        }
+    }
+
+    private long ReadSeen()
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select value from counter where name = 'change'");
+        return Convert.ToInt64(command.ExecuteScalar(), System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    private List<(long Seq, string Kind, string Id)> ReadChanges()
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select seq, kind, id from change where seq > $1 order by seq", seen);
+        using var reader = command.ExecuteReader();
+        var changes = new List<(long, string, string)>();
+        while (reader.Read())
+        {
+            changes.Add((reader.GetInt64(0), reader.GetString(1), reader.GetString(2)));
+        }
+        return changes;
+    }
+}

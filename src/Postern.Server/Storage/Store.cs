@@ -1,0 +1,107 @@
+using Postern.Core.Agents;
+using Postern.Core.Projects;
+
+namespace Postern.Server.Storage;
+
+/// <summary>The storage of one process: database, writer and what stands on them. The server has one, and so has each command.</summary>
+internal sealed class Store : IAsyncDisposable
+{
+    /// <summary>The demo agent of the first start.</summary>
+    public static readonly AgentId DemoAgent = new("agent_echo");
+
+    private const string DemoDocument =
+        """{"name":"echo","tags":["demo"],"conversation_config":{"agent":{"first_message":"Hello! I am the echo agent: whatever you say, I say back.","language":"en"},"conversation":{"max_duration_seconds":600}},"platform_settings":{"auth":{"enable_auth":true}}}""";
+
+    private readonly TimeProvider clock;
+
+    private Store(PosternOptions options, TimeProvider clock)
+    {
+        this.clock = clock;
+        Database = Open(options);
+        Migrated = Database.Migrate(clock.GetUtcNow());
+        var secrets = Secrets(options);
+        Writer = new GroupedWriter(Database);
+        Refusals = new RefusalCount(Writer, clock);
+        Agents = new AgentStore(Database, Writer, secrets, clock);
+        Keys = new KeyStore(Database, Writer, secrets, clock);
+        Conversations = new ConversationStore(Database, Writer);
+        Feed = new DirectoryFeed(Database, Agents, Keys, options, clock);
+    }
+
+    public Database Database { get; }
+    public GroupedWriter Writer { get; }
+    public RefusalCount Refusals { get; }
+    public AgentStore Agents { get; }
+    public KeyStore Keys { get; }
+    public ConversationStore Conversations { get; }
+    public DirectoryFeed Feed { get; }
+
+    /// <summary>How many migrations opening it applied.</summary>
+    public int Migrated { get; }
+
+    /// <summary>Opens the database that the options name and brings its schema up to date.</summary>
+    /// <exception cref="StorageException">It cannot be opened, or a newer version wrote it.</exception>
+    public static Store Open(PosternOptions options, TimeProvider clock) => new(options, clock);
+
+    /// <summary>
+    /// At the first start, creates the default project, a key with all scopes and the demo agent: then the key's text, which is not to
+    /// be had again. Null at every later start.
+    /// </summary>
+    public async Task<string?> FirstStartAsync(PosternOptions options, string? wantedKey)
+    {
+        var text = wantedKey ?? ApiKeyText.Create();
+        var now = clock.GetUtcNow();
+        var demo = new AgentRow(DemoAgent, ProjectId.Default, "echo", options.Agents.DefaultDialect, DemoDocument, false, new Upstream.Echo(), now, now);
+        return await Keys.FirstStartAsync(ProjectId.Default, text, (transaction, key) => Agents.Insert(transaction, demo, key.Id)) ? text : null;
+    }
+
+    /// <summary>Ends the sessions that a killed process of this node has left open; returns how many.</summary>
+    public Task<int> EndLostSessionsAsync(string node) => Writer.WriteAsync(transaction =>
+    {
+        var now = clock.GetUtcNow();
+        var lost = 0;
+        while (transaction.Scalar(
+            "update session set ended_at = $1, end_reason = 'Lost', close_code = 1006, detail = 'the server was killed' where id = (select id from session where node = $2 and ended_at is null limit 1) returning id",
+            now.ToUnixTimeMilliseconds(), node) is string id)
+        {
+            transaction.Audit(new Core.Audit.AuditEvent(now, Core.Audit.AuditNames.SessionEnded) { Session = id, Reason = "Lost", Detail = "the server was killed" });
+            lost++;
+        }
+        return lost;
+    });
+
+    public async ValueTask DisposeAsync()
+    {
+        await Feed.DisposeAsync();
+        await Refusals.FlushAsync();
+        Refusals.Dispose();
+        await Writer.DisposeAsync();
+        await Database.DisposeAsync();
+    }
+
+    private static Database Open(PosternOptions options)
+    {
+        const string FileWord = "Data Source=";
+        return options.Database.Length == 0 ? Database.Sqlite(Path.Combine(options.Data, "postern.db"))
+            : options.Database.StartsWith(FileWord, StringComparison.OrdinalIgnoreCase) ? Database.Sqlite(options.Database[FileWord.Length..].Trim().TrimEnd(';'))
+            : Database.Postgres(options.Database);
+    }
+
+    private static SecretBox Secrets(PosternOptions options)
+    {
+        var text = options.Secrets.Key;
+        if (text.Length == 0)
+        {
+            return SecretBox.FromFile(Path.Combine(options.Data, "secrets.key"));
+        }
+        if (text.Length == 2 * SecretBox.KeyLength && text.All(char.IsAsciiHexDigit))
+        {
+            return new SecretBox(Convert.FromHexString(text));
+        }
+        var bytes = new byte[SecretBox.KeyLength + 2];
+        var plain = text.TrimEnd('=').Replace('+', '-').Replace('/', '_');
+        return Core.Credentials.Base64Text.TryDecode(System.Text.Encoding.ASCII.GetBytes(plain), bytes, out var length) && length == SecretBox.KeyLength
+            ? new SecretBox(bytes[..length])
+            : SecretBox.FromFile(text);
+    }
+}
