@@ -64,18 +64,18 @@ postgres_folder >/dev/null || missing+=(postgresql)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 if [ ${#missing[@]} -gt 0 ]; then echo "Installing ${missing[*]}"; install_packages "${missing[@]}"; else echo "nothing"; fi
-if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then   # Debian 12 has Node 18, which some packages no longer take
+if ! cmp -s tests/e2e/package-lock.json tests/e2e/node_modules/.postern-lock; then
+  step "npm packages"
+  quietly npm ci --prefix tests/e2e || stop "npm ci failed."
+  cp tests/e2e/package-lock.json tests/e2e/node_modules/.postern-lock
+fi
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then   # Debian 12 has 18, too old for some packages; its npm needs just that one
   node_folder=$PWD/artifacts/node
   [ -x "$node_folder/node_modules/.bin/node" ] || {
     echo "Installing Node 24 into artifacts/node"
     quietly npm install --no-save --no-audit --no-fund --prefix "$node_folder" node@24.21.0 || stop "Could not install Node 24."
   }
   PATH=$node_folder/node_modules/.bin:$PATH
-fi
-if ! cmp -s tests/e2e/package-lock.json tests/e2e/node_modules/.postern-lock; then
-  step "npm packages"
-  quietly npm ci --prefix tests/e2e || stop "npm ci failed."
-  cp tests/e2e/package-lock.json tests/e2e/node_modules/.postern-lock
 fi
 
 step "Build"

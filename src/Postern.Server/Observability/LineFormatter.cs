@@ -14,7 +14,11 @@ internal sealed class LineFormatter(TimeProvider clock) : ConsoleFormatter(Forma
         to.Write(clock.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture));
         to.Write(entry.LogLevel switch
         {
-            LogLevel.Critical => " crit  ", LogLevel.Error => " error ", LogLevel.Warning => " warn  ", LogLevel.Information => " info  ", _ => " debug ",
+            LogLevel.Critical => " crit  ",
+            LogLevel.Error => " error ",
+            LogLevel.Warning => " warn  ",
+            LogLevel.Information => " info  ",
+            _ => " debug ",
         });
         if (entry.EventId.Id != 0) to.Write(entry.EventId.Id.ToString(CultureInfo.InvariantCulture) + " ");
         WritePlain(to, entry.Formatter(entry.State, entry.Exception));

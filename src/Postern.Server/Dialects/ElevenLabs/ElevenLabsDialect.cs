@@ -47,7 +47,8 @@ internal class ElevenLabsDialect : Dialect
         return agent is not null && !AgentIdText.IsValid(agent)
             ? new Denial(DenialReason.AgentUnknown)
             : new ConnectRequest(CredentialKind.SignedUrl, presented is [var text] ? new CredentialText(text) : null,
-                agent is null ? null : new AgentId(agent), request.Headers.Origin is [var origin] ? origin : null, request.Address) { Key = key };
+                agent is null ? null : new AgentId(agent), request.Headers.Origin is [var origin] ? origin : null, request.Address)
+            { Key = key };
     }
 
     // Clients require exactly the protocol they asked for; one that carries a secret is never echoed.

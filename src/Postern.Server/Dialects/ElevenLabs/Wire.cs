@@ -43,7 +43,8 @@ internal static class Wire
             json.WriteString("status"u8, status);
             json.WriteString("request_id"u8, request);
             json.WriteEndObject();
-        }) with { Headers = [KeyValuePair.Create("x-trace-id", request)] };
+        }) with
+        { Headers = [KeyValuePair.Create("x-trace-id", request)] };
     }
 
     /// <summary>A 422 from «place … : message», such as <c>query agent_id: Field required</c>.</summary>
