@@ -96,6 +96,11 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             mints.Map(app, dialect);
         }
+        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, new SessionTimers(clock), limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
+        foreach (var dialect in Dialects.Dialects.All)
+        {
+            connects.Map(app, dialect);
+        }
         Health.Map(app, store, live, clock);
         app.UseEndpoints(static _ => { });
     }

@@ -21,4 +21,7 @@ internal static partial class Log
 
     [LoggerMessage(2001, LogLevel.Error, "A defect: {Method} {Route} ended in {Exception}")]
     public static partial void RequestFailed(ILogger log, string method, string route, string exception);
+
+    [LoggerMessage(3001, LogLevel.Error, "The end of session {Session} ({Reason}) is not recorded: {Problem}")]
+    public static partial void EndNotRecorded(ILogger log, string session, string reason, string problem);
 }

@@ -54,6 +54,8 @@ internal class ElevenLabsDialect : Dialect
     // Clients require exactly the protocol they asked for; one that carries a secret is never echoed.
     public override string? Subprotocol(IReadOnlyList<string> offered) => offered.Contains(Protocol, StringComparer.Ordinal) ? Protocol : null;
 
+    public override string? UpstreamProtocol => Protocol;
+
     public override HttpAnswer Write(Credential credential, string address)
     {
         var conversation = credential.Grant.ConversationId is { } id ? $"&conversation_id={id}" : "";
