@@ -48,7 +48,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
     }
 
     // What is presented must be valid, on a public agent too; then the agent is the credential's, never the query's.
-    private Decision<(VerifiedCredential? Credential, Agent? Agent)> Present(ConnectRequest request, DateTimeOffset now)
+    private Decision<Presented> Present(ConnectRequest request, DateTimeOffset now)
     {
         if (request.Credential is { } text)
         {
@@ -58,7 +58,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             }
             return request.Agent is { } named && named != credential.Grant.Agent
                 ? new Denial(DenialReason.AgentMismatch, named.Value)
-                : (credential, directory.Find(credential.Grant.Project, credential.Grant.Agent));
+                : new Presented(credential, directory.Find(credential.Grant.Project, credential.Grant.Agent));
         }
         if (request.Key is not null)
         {
@@ -67,16 +67,18 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
                 return denial;
             }
             return request.Agent is { } wanted && directory.Find(key.Project, wanted) is { } agent
-                ? (Standing(key, agent, now), agent)
+                ? new Presented(Standing(key, agent, now), agent)
                 : new Denial(DenialReason.AgentUnknown, request.Agent?.Value);
         }
-        return (null, request.Agent is { } id ? directory.Find(id) : null);
+        return new Presented(null, request.Agent is { } id ? directory.Find(id) : null);
     }
 
     // A key that may mint may as well open: the same grant, without the detour.
     private static VerifiedCredential Standing(ApiKey key, Agent agent, DateTimeOffset now) =>
         new(CredentialId.Create(now), CredentialKind.SignedUrl,
             new Grant(key.Project, agent.Id, null, now + MintPolicy.ShortestStart, null, null, [], null), key.Id);
+
+    private sealed record Presented(VerifiedCredential? Credential, Agent? Agent);
 
     private static AuditEvent Started(ConnectRequest request, Session session) => new(session.StartedAt, AuditNames.SessionStarted)
     {

@@ -1,15 +1,12 @@
 using System.Buffers;
 using System.Net.WebSockets;
 using Postern.Core;
-using Postern.Core.Agents;
 using Postern.Core.Audit;
 using Postern.Core.Sessions;
 using Postern.Server.Dialects;
 using Postern.Server.Hosting;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
-using Upstream = Postern.Core.Agents.Upstream;
-using Upstreams = Postern.Server.Flow.Upstream;
 
 namespace Postern.Server.Flow;
 
@@ -115,11 +112,10 @@ internal sealed class ConnectEndpoint(
         {
             var activity = new SessionActivity(clock);
             using var longest = timers.Schedule(leash, session.Terms.EndBy - session.StartedAt);
-            using var silence = timers.Observe(leash, activity, limits);
             await using var client = await WebSocketHandshake.AcceptAsync(context, dialect.Subprotocol(offered));
             end = session.Agent.Upstream switch
             {
-                Upstream.Relay relay => await RelayAsync(dialect, session, relay, client, leash, activity, context.RequestAborted),
+                Core.Agents.Upstream.Relay relay => await RelayAsync(dialect, session, relay, client, leash, activity, context.Abort, context.RequestAborted),
                 _ => await TalkAsync(dialect, session, client, leash, activity),
             };
         }
@@ -140,12 +136,13 @@ internal sealed class ConnectEndpoint(
         {
             IsServer = true, KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(15),
         });
+        using var silence = timers.Observe(leash, activity, limits);
         await using var recorder = new ConversationRecorder(conversations, session, clock);
         return await dialect.TalkAsync(new TalkContext(dialect, socket, session, leash, recorder, activity, options, clock));
     }
 
     private async Task<SessionEnd> RelayAsync(
-        Dialect dialect, Session session, Upstream.Relay relay, Stream client, Leash leash, SessionActivity activity, CancellationToken cancellation)
+        Dialect dialect, Session session, Core.Agents.Upstream.Relay relay, Stream client, Leash leash, SessionActivity activity, Action abort, CancellationToken cancellation)
     {
         var opening = new RelayOpening(client, message => dialect.ReadOpening(session, message).Denial is { } denial ? dialect.Turn(denial).Close : null, limits.MaxMessageBytes, leash);
         if (await opening.ReadAsync(options.Sessions.FirstMessageWait) is { } refused)
@@ -157,8 +154,9 @@ internal sealed class ConnectEndpoint(
         try
         {
             var target = new UpstreamTarget(relay.Url, relay.Headers, dialect.UpstreamProtocol, options.Agents.AllowPrivateUpstreams, options.Sessions.UpstreamConnect);
-            using var upstream = await Upstreams.ConnectAsync(target, leash.Token);
-            return await RelaySession.RunAsync(opening.Client, opening.Frames, upstream, leash, limits, dialect.End, activity, cancellation);
+            var upstream = await Upstream.ConnectAsync(target, leash.Token);
+            return await new RelaySession(timers, clock, abort).RunAsync(
+                opening.Client, opening.Frames, upstream, leash, limits, end => Farewell(dialect, end), activity, cancellation);
         }
         catch (UpstreamException e)
         {
@@ -168,6 +166,15 @@ internal sealed class ConnectEndpoint(
         {
             return await SayAsync(dialect, client, reason, detail, cancellation);
         }
+    }
+
+    // Where the WebSocket protocol itself was broken its own code says more than a vendor's.
+    private static Farewell Farewell(Dialect dialect, SessionEnd end)
+    {
+        var farewell = dialect.End(end.Reason, end.Detail);
+        return end.Reason is SessionEndReason.ProtocolError or SessionEndReason.MessageTooBig
+            ? farewell with { Close = farewell.Close with { Code = end.CloseCode } }
+            : farewell;
     }
 
     private static async Task<SessionEnd> SayAsync(Dialect dialect, Stream client, SessionEndReason reason, string detail, CancellationToken cancellation)

@@ -80,7 +80,7 @@ internal struct FrameScanner(bool fromClient, RelayLimits limits, long ticksPerS
         payload = payload[..(int)header.Length];
         frame[header.Size..size].CopyTo(payload);
         if (header.Masked) Frames.Mask(payload, header.Mask);
-        return Flow.Frames.ReadClose(payload, out var close)
+        return Frames.ReadClose(payload, out var close)
             ? new(at + size, frames + 1, Close: close)
             : new(at, frames, Fault: new(SessionEndReason.ProtocolError, close.Code, close.Reason));
     }

@@ -6,23 +6,30 @@ namespace Postern.Server.Flow;
 /// Holds a relayed client's first message back until it has been judged. A client that stays silent for a while does not keep the
 /// upstream waiting: the conversation begins, and the first message is still judged when it comes.
 /// </summary>
-internal sealed class RelayOpening(Stream client, Func<ReadOnlyMemory<byte>, CloseFrame?> judge, int maxBytes, Leash leash)
+internal sealed class RelayOpening
 {
-    private readonly Task<ClientMessage> first = FirstMessage.ReadAsync(client, default, maxBytes, leash.Token).AsTask();
-    private readonly Leash leash = leash;
+    private readonly Func<ReadOnlyMemory<byte>, CloseFrame?> judge;
+    private readonly Leash leash;
+    private readonly Task<ClientMessage> first;
+
+    public RelayOpening(Stream client, Func<ReadOnlyMemory<byte>, CloseFrame?> judge, int maxBytes, Leash leash)
+    {
+        (Client, this.judge, this.leash) = (client, judge, leash);
+        first = FirstMessage.ReadAsync(client, default, maxBytes, leash.Token).AsTask();
+    }
 
     /// <summary>The client's frames that are to be passed on first, as they came.</summary>
     public ReadOnlyMemory<byte> Frames { get; private set; }
 
     /// <summary>The stream to read on from.</summary>
-    public Stream Client { get; private set; } = client;
+    public Stream Client { get; private set; }
 
     /// <summary>Waits for the first message; not null when the session ends here.</summary>
     public async Task<(CloseFrame Close, SessionEnd End)?> ReadAsync(TimeSpan wait)
     {
         if (await Task.WhenAny(first, Task.Delay(wait)) != first)
         {
-            Client = new Guarded(client, this);
+            Client = new Guarded(Client, this);
             return null;
         }
         var message = await first;
