@@ -48,7 +48,7 @@ internal static class AgentDocument
         Member(auth, "allowlist") is not { ValueKind: JsonValueKind.Array } list ? [] :
         [.. list.EnumerateArray()
             .Select(item => Member(item, "hostname") is { ValueKind: JsonValueKind.String } host && AllowedHost.TryParse(host.GetString()!, out var entry, out _) ? entry : (AllowedHost?)null)
-            .OfType<AllowedHost>()];
+            .OfType<AllowedHost>().Distinct()];
 
     private static bool Flag(JsonElement? element, string name) => Member(element, name) is { ValueKind: JsonValueKind.True };
 

@@ -24,6 +24,9 @@ internal sealed record AgentRow(
 /// <summary>Which agents to list. <paramref name="After"/> is the last one of the page before.</summary>
 internal sealed record AgentQuery(ProjectId Project, string Search, bool Descending, bool ByName, int Limit, (string Sort, string Id)? After);
 
+/// <summary>A project's own settings for new agents; null is the installation's.</summary>
+internal sealed record ProjectDefaults(string? Dialect, string? Access);
+
 /// <summary>Agents in SQL. Every change carries its audit row and its change number.</summary>
 internal sealed class AgentStore(Database database, GroupedWriter writer, SecretBox secrets, TimeProvider clock)
 {
@@ -78,6 +81,15 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
     /// <summary>The agent of this id, of whatever project.</summary>
     public AgentRow? Read(AgentId id) => WithAliases(ReadRows($"select {Columns} from agent where id = $1", id.Value)).SingleOrDefault();
 
+    /// <summary>What the project says about its new agents.</summary>
+    public ProjectDefaults ReadDefaults(ProjectId project)
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select dialect, default_access from project where id = $1", project.Value);
+        using var reader = command.ExecuteReader();
+        return reader.Read() ? new ProjectDefaults(reader.Text(0), reader.Text(1)) : new ProjectDefaults(null, null);
+    }
+
     /// <summary>All agents of all projects.</summary>
     public IEnumerable<AgentRow> ReadAll() => WithAliases(ReadRows($"select {Columns} from agent order by created_at, id"));
 
@@ -88,7 +100,8 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         var (compare, order) = query.Descending ? ("<", "desc") : (">", "asc");
         var after = query.After is null ? "" : $" and ({sort}, id) {compare} ($4, $5)";
         var sql = $"select {Columns} from agent where project_id = $1 and lower(name) like $2 escape '\\' {after} order by {sort} {order}, id {order} limit $3";
-        var like = "%" + query.Search.ToLowerInvariant().Replace("\\", "\\\\", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal).Replace("_", "\\_", StringComparison.Ordinal) + "%";
+        // Both databases fold ASCII alone.
+        var like = "%" + string.Concat(query.Search.Select(c => char.IsAscii(c) ? char.ToLowerInvariant(c) : c)).Replace("\\", "\\\\", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal).Replace("_", "\\_", StringComparison.Ordinal) + "%";
         return query.After is { } last
             ? ReadRows(sql, query.Project.Value, like, query.Limit, query.ByName ? last.Sort : long.Parse(last.Sort, System.Globalization.CultureInfo.InvariantCulture), last.Id)
             : ReadRows(sql, query.Project.Value, like, query.Limit);
