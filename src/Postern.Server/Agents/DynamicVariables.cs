@@ -10,7 +10,9 @@ namespace Postern.Server.Agents;
 internal sealed class DynamicVariables(IReadOnlyDictionary<string, string> values, DateTimeOffset startedAt)
 {
     /// <summary>Names that only the server gives values to.</summary>
-    public const string SystemPrefix = "system__";
+    private const string SystemPrefix = "system__";
+
+    public static bool IsSystem(string? name) => name is not null && name.StartsWith(SystemPrefix, StringComparison.Ordinal);
 
     public static DynamicVariables From(Session session, Opening opening)
     {

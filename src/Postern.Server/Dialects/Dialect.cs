@@ -16,6 +16,9 @@ internal abstract class Dialect
     /// <summary>The vendor's name in settings and on agents.</summary>
     public abstract string Name { get; }
 
+    /// <summary>The dialect that an agent of these paths speaks: where vendors share them it is the agent's, never the client's choice.</summary>
+    public virtual Dialect For(Agent agent) => this;
+
     /// <summary>The vendor's mint routes.</summary>
     public abstract IReadOnlyList<MintRoute> Mints { get; }
 
@@ -30,6 +33,9 @@ internal abstract class Dialect
 
     /// <summary>The subprotocol to select of those offered: never one that holds a secret unless the vendor's clients insist.</summary>
     public abstract string? Subprotocol(IReadOnlyList<string> offered);
+
+    /// <summary>The subprotocol to offer to an upstream that speaks this dialect.</summary>
+    public abstract string? UpstreamProtocol { get; }
 
     /// <summary>A minted credential in the vendor's answer. <paramref name="address"/> is the public WebSocket origin, such as <c>wss://host</c>.</summary>
     public abstract HttpAnswer Write(Credential credential, string address);

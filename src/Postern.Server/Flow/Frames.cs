@@ -99,6 +99,9 @@ internal static class Frames
         return true;
     }
 
+    /// <summary>Whether a close frame begins these bytes.</summary>
+    public static bool IsClose(ReadOnlySpan<byte> bytes) => bytes.Length > 0 && (bytes[0] & 0x0f) == (byte)Opcode.Close;
+
     /// <summary>Codes that may stand in a close frame: registered with IANA, or 3000 to 4999.</summary>
     public static bool IsCodeOnTheWire(ushort code) => code is >= 1000 and <= 1003 or >= 1007 and <= 1014 or >= 3000 and <= 4999;
 

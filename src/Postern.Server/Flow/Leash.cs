@@ -2,17 +2,77 @@ using Postern.Core.Sessions;
 
 namespace Postern.Server.Flow;
 
-/// <summary>What is said last: an optional text message, a pause for the client to act on it, then the close.</summary>
-internal sealed record Farewell(byte[]? Event, CloseFrame Close, TimeSpan Pause);
-
-/// <summary>Everything outside a session that may end it calls <see cref="End"/>; the first call wins.</summary>
+/// <summary>What everything outside holds of a live session: timers, revocation, an operator, the end of the server.
+/// The first call of <see cref="End"/> decides why the session ends. Thread-safe.</summary>
 internal sealed class Leash
 {
-    private readonly TaskCompletionSource<(SessionEndReason Reason, string Detail)> ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Cut? cut;
+    private Action? listeners;
+    private TaskCompletionSource? ended;
+    private CancellationTokenSource? cancellation;
 
-    /// <summary>Completes when something wants the session to end.</summary>
-    public Task<(SessionEndReason Reason, string Detail)> Ended => ended.Task;
+    private sealed record Cut(SessionEndReason Reason, string Detail);
 
-    /// <summary>Ends the session, whoever calls first.</summary>
-    public void End(SessionEndReason reason, string detail = "") => ended.TrySetResult((reason, detail));
+    /// <summary>Completes when the session is to end; made when first asked for.</summary>
+    public Task Ended
+    {
+        get
+        {
+            if (Volatile.Read(ref ended) is { } made) return made.Task;
+            var task = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (Interlocked.CompareExchange(ref ended, task, null) is { } other) return other.Task;
+            OnEnd(() => task.TrySetResult());
+            return task.Task;
+        }
+    }
+
+    /// <summary>Cancelled when the session is to end; made when first asked for.</summary>
+    public CancellationToken Token
+    {
+        get
+        {
+            if (Volatile.Read(ref cancellation) is { } made) return made.Token;
+            var source = new CancellationTokenSource();
+            if (Interlocked.CompareExchange(ref cancellation, source, null) is { } other) return other.Token;
+            // Cancelled elsewhere: what waits on the token must not run on the thread of whoever ends sessions.
+            OnEnd(() => _ = source.CancelAsync());
+            return source.Token;
+        }
+    }
+
+    /// <summary>Ends the session; false when something else did before.</summary>
+    public bool End(SessionEndReason reason, string detail = "")
+    {
+        Action? told;
+        lock (this)
+        {
+            if (cut is not null) return false;
+            cut = new(reason, detail);
+            told = listeners;
+            listeners = null;
+        }
+        told?.Invoke();
+        return true;
+    }
+
+    public bool TryGet(out SessionEndReason reason, out string detail)
+    {
+        var made = Volatile.Read(ref cut);
+        (reason, detail) = made is null ? (default, "") : (made.Reason, made.Detail);
+        return made is not null;
+    }
+
+    /// <summary>Calls <paramref name="listener"/> once, at the end or at once when it has come. It must neither block nor throw.</summary>
+    public void OnEnd(Action listener)
+    {
+        lock (this)
+        {
+            if (cut is null)
+            {
+                listeners += listener;
+                return;
+            }
+        }
+        listener();
+    }
 }

@@ -22,9 +22,12 @@ internal static partial class Log
     [LoggerMessage(2001, LogLevel.Error, "A defect: {Method} {Route} ended in {Exception}")]
     public static partial void RequestFailed(ILogger log, string method, string route, string exception);
 
-    [LoggerMessage(3001, LogLevel.Error, "A defect: the conversation {Conversation} ended in {Exception}")]
+    [LoggerMessage(3001, LogLevel.Error, "The end of session {Session} ({Reason}) is not recorded: {Problem}")]
+    public static partial void EndNotRecorded(ILogger log, string session, string reason, string problem);
+
+    [LoggerMessage(3002, LogLevel.Error, "A defect: the conversation {Conversation} ended in {Exception}")]
     public static partial void TalkFailed(ILogger log, string conversation, string exception);
 
-    [LoggerMessage(3002, LogLevel.Error, "The end of the conversation {Conversation} could not be recorded: {Reason}")]
+    [LoggerMessage(3003, LogLevel.Error, "The end of the conversation {Conversation} could not be recorded: {Reason}")]
     public static partial void ConversationNotRecorded(ILogger log, string conversation, string reason);
 }

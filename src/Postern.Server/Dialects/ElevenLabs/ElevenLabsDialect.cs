@@ -18,6 +18,8 @@ internal class ElevenLabsDialect : Dialect
 
     public override string Name => "elevenlabs";
 
+    public override Dialect For(Agent agent) => Dialects.Named(agent.Dialect) as ElevenLabsDialect ?? this;
+
     public override IReadOnlyList<MintRoute> Mints =>
     [
         new("GET", ConversationPath + "/get-signed-url", ReadSignedUrl),
@@ -25,6 +27,9 @@ internal class ElevenLabsDialect : Dialect
     ];
 
     public override IReadOnlyList<string> Conversations => [ConversationPath];
+
+    /// <summary>Whether nothing but <c>enable_auth: false</c> makes an agent public; an allowlist alone does otherwise.</summary>
+    public virtual bool PublicMustBeSaid => false;
 
     /// <summary>The name of the parameter that carries the credential in a signed URL.</summary>
     protected virtual string CredentialParameter => "conversation_signature";
@@ -53,6 +58,8 @@ internal class ElevenLabsDialect : Dialect
 
     // Clients require exactly the protocol they asked for; one that carries a secret is never echoed.
     public override string? Subprotocol(IReadOnlyList<string> offered) => offered.Contains(Protocol, StringComparer.Ordinal) ? Protocol : null;
+
+    public override string? UpstreamProtocol => Protocol;
 
     public override HttpAnswer Write(Credential credential, string address)
     {
@@ -106,7 +113,7 @@ internal class ElevenLabsDialect : Dialect
         {
             return new Denial(DenialReason.RequestInvalid, "query agent_id: Field required");
         }
-        if (Flag(request.Parameter("include_conversation_id")) is not { } fix)
+        if (QueryText.Flag(request.Parameter("include_conversation_id")) is not { } fix)
         {
             return new Denial(DenialReason.RequestInvalid, "query include_conversation_id: Input should be a valid boolean");
         }
@@ -114,13 +121,6 @@ internal class ElevenLabsDialect : Dialect
             ? new MintRequest(request.Header(KeyHeader), new AgentId(agent), CredentialKind.SignedUrl, request.Address) { FixConversation = fix }
             : new Denial(DenialReason.AgentUnknown, "of this form");
     }
-
-    private static bool? Flag(string? text) => text?.ToLowerInvariant() switch
-    {
-        null or "false" or "0" or "no" or "off" or "f" or "n" => false,
-        "true" or "1" or "yes" or "on" or "t" or "y" => true,
-        _ => null,
-    };
 }
 
 /// <summary>What may stand as an agent's id in a request.</summary>

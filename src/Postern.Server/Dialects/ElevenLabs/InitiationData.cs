@@ -16,12 +16,15 @@ internal static class InitiationData
 
     private const string OverrideMember = "conversation_config_override";
 
-    /// <summary>The opening, or OverrideRefused, VariableRefused, SubjectMismatch, or RequestInvalid for what cannot be read.</summary>
+    /// <summary>
+    /// The opening, over it what the mint has fixed; or OverrideRefused, VariableRefused, SubjectMismatch, or RequestInvalid for what
+    /// cannot be read.
+    /// </summary>
     public static Decision<Opening> Read(Session session, ReadOnlyMemory<byte>? message)
     {
         if (message is not { } text)
         {
-            return Opening.None;
+            return WithFixed(session, Opening.None);
         }
         try
         {
@@ -32,7 +35,7 @@ internal static class InitiationData
                 return Unreadable;
             }
             // Another message first means defaults: it is a message of the conversation, not an opening.
-            return root.TryGetProperty("type", out var type) && type.ValueEquals(MessageType) ? Judge(session, root.Clone()) : Opening.None;
+            return root.TryGetProperty("type", out var type) && type.ValueEquals(MessageType) ? Judge(session, root.Clone()) : WithFixed(session, Opening.None);
         }
         catch (Exception e) when (StrictJson.IsBadInput(e))
         {
@@ -44,18 +47,38 @@ internal static class InitiationData
 
     private static Decision<Opening> Judge(Session session, JsonElement root)
     {
-        if (OverrideLeaves.Judge(session.Agent, Member(root, OverrideMember)).IsDenied(out var denial, out var overrides)
-            || Gated(session, root).IsDenied(out denial, out _)
-            || ReadVariables(root).IsDenied(out denial, out var variables)
+        if (OverrideLeaves.Judge(session, Member(root, OverrideMember)).IsDenied(out var denial, out var overrides)
+            || ReadVariables(session, root).IsDenied(out denial, out var variables)
             || ReadUser(session, root).IsDenied(out denial, out var user))
         {
             return denial;
         }
-        return new Opening(overrides, variables, user.Length == 0 ? null : user, root.GetRawText());
+        return Gated(session, root) is { } gated ? gated : WithFixed(session, new Opening(overrides, variables, user.Length == 0 ? null : user, root.GetRawText()));
+    }
+
+    // Applied last, over the client's: they are equal where both stand.
+    private static Opening WithFixed(Session session, Opening opening) => opening with
+    {
+        Overrides = Merged(opening.Overrides, session.Terms.Fixed.Fields),
+        Variables = Merged(opening.Variables, session.Terms.Fixed.Variables),
+    };
+
+    private static IReadOnlyDictionary<string, JsonElement> Merged(IReadOnlyDictionary<string, JsonElement> client, IReadOnlyDictionary<string, JsonElement> kept)
+    {
+        if (kept.Count == 0)
+        {
+            return client;
+        }
+        var merged = new Dictionary<string, JsonElement>(client, StringComparer.Ordinal);
+        foreach (var (name, value) in kept)
+        {
+            merged[name] = value;
+        }
+        return merged;
     }
 
     // Further members by which a client would change the agent, each with a permission of its own.
-    private static Decision<bool> Gated(Session session, JsonElement root)
+    private static Denial? Gated(Session session, JsonElement root)
     {
         foreach (var (member, permission) in new[]
         {
@@ -69,10 +92,10 @@ internal static class InitiationData
                 return new Denial(DenialReason.OverrideRefused, member);
             }
         }
-        return true;
+        return null;
     }
 
-    private static Decision<Dictionary<string, JsonElement>> ReadVariables(JsonElement root)
+    private static Decision<Dictionary<string, JsonElement>> ReadVariables(Session session, JsonElement root)
     {
         var variables = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
         if (Member(root, "dynamic_variables") is not { } given)
@@ -85,7 +108,8 @@ internal static class InitiationData
         }
         foreach (var variable in given.EnumerateObject())
         {
-            if (variable.Name.StartsWith(DynamicVariables.SystemPrefix, StringComparison.Ordinal))
+            if (DynamicVariables.IsSystem(variable.Name)
+                || (session.Terms.Fixed.Variables.TryGetValue(variable.Name, out var kept) && !JsonElement.DeepEquals(kept, variable.Value)))
             {
                 return new Denial(DenialReason.VariableRefused, variable.Name);
             }

@@ -1,7 +1,7 @@
 using System.Collections.Frozen;
 using System.Text.Json;
 using Postern.Core;
-using Postern.Core.Agents;
+using Postern.Core.Sessions;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
@@ -34,7 +34,7 @@ internal static class OverrideLeaves
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
     /// <summary>Path to value for every leaf that is set, or the first one that is not permitted.</summary>
-    public static Decision<Dictionary<string, JsonElement>> Judge(Agent agent, JsonElement? wanted)
+    public static Decision<Dictionary<string, JsonElement>> Judge(Session session, JsonElement? wanted)
     {
         var set = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
         if (wanted is not { } element)
@@ -43,7 +43,7 @@ internal static class OverrideLeaves
         }
         foreach (var (path, name, value) in Leaves(element, "", "conversation_config_override"))
         {
-            if (path is null || (!agent.Access.OverridePermissions.Contains(path) && !EqualsConfigured(agent.Configuration, path, value)))
+            if (path is null || !IsPermitted(session, path, value))
             {
                 return new Denial(DenialReason.OverrideRefused, name);
             }
@@ -57,6 +57,11 @@ internal static class OverrideLeaves
         }
         return set;
     }
+
+    // What the mint has fixed stands, whatever the agent would let a client change; a value equal to what holds anyway is no override.
+    private static bool IsPermitted(Session session, string path, JsonElement value) =>
+        session.Terms.Fixed.Fields.TryGetValue(path, out var kept) ? JsonElement.DeepEquals(kept, value)
+        : session.Agent.Access.OverridePermissions.Contains(path) || EqualsConfigured(session.Agent.Configuration, path, value);
 
     // Only a leaf with a value is an override: clients send empty objects and nulls always. Path is null for what can be no leaf at all:
     // a name with a dot would pass for the path of another leaf.
@@ -73,7 +78,6 @@ internal static class OverrideLeaves
         : name == "text_only" ? TextOnly // where the Python SDK without an audio interface puts it
         : name;
 
-    // A value equal to the configured one changes nothing.
     private static bool EqualsConfigured(JsonElement configuration, string path, JsonElement value)
     {
         foreach (var name in path.Split('.'))

@@ -1,5 +1,6 @@
 using Postern.Core;
 using Postern.Core.Sessions;
+using Postern.Server.Agents;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
@@ -14,7 +15,7 @@ internal static class Refusals
     public static CloseFrame Close(Denial denial) => denial.Reason switch
     {
         DenialReason.KeyMissing or DenialReason.KeyInvalid or DenialReason.ScopeMissing => new(Unauthorized, NotAuthorized),
-        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch => new(Unauthorized, NotAuthorized),
+        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch or DenialReason.CredentialUnknown => new(Unauthorized, NotAuthorized),
         DenialReason.RequestInvalid when denial.Detail == InitiationData.NotReadable => new(Policy, InitiationData.NotReadable),
         DenialReason.CredentialMissing or DenialReason.RequestInvalid => new(Unauthorized, NotAuthorized),
         DenialReason.ConflictingCredentials => new(Unauthorized, "Could not authorize the conversation: two different credentials were presented."),
@@ -26,7 +27,9 @@ internal static class Refusals
         DenialReason.OriginMissing => new(Unauthorized, "An Origin header is required to connect to this agent"),
         DenialReason.OriginRefused => new(Unauthorized, $"Host {Cut(denial.Detail)} is not allowed to connect to this agent"),
         DenialReason.OverrideRefused => new(Policy, $"Override for field '{Cut(denial.Detail)}' is not allowed by config."),
-        DenialReason.VariableRefused => new(Policy, $"Dynamic variable '{Cut(denial.Detail)}' cannot be set by the client."),
+        DenialReason.VariableRefused => new(Policy, DynamicVariables.IsSystem(denial.Detail)
+            ? $"Dynamic variable '{Cut(denial.Detail)}' cannot be set by the client."
+            : $"Dynamic variable '{Cut(denial.Detail)}' is fixed by the conversation token."),
         DenialReason.VariableMissing => new(Policy, $"Missing required dynamic variables in first message: {{'{Cut(denial.Detail)}'}}"),
         DenialReason.SubjectMismatch => new(Policy, "user_id does not match the credential."),
         DenialReason.TooManyRefusals => new(3008, "Too many refused connections: try again in a minute."),
@@ -41,6 +44,7 @@ internal static class Refusals
         DenialReason.KeyInvalid => Wire.Error(401, "authentication_error", "unauthorized", "invalid_api_key", "Invalid API key"),
         DenialReason.ScopeMissing => Wire.Error(401, "authentication_error", "unauthorized", "missing_permissions", $"The API key you used is missing the permission {Permission(denial.Detail)}"),
         DenialReason.RequestInvalid => Wire.Invalid(denial.Detail ?? "body: Invalid"),
+        DenialReason.CredentialUnknown => Wire.Error(404, "not_found", "not_found", "not_found", "No such credential."),
         DenialReason.AgentUnknown => Wire.Error(404, "not_found", "document_not_found", "document_not_found", $"Document with id {denial.Detail} not found."),
         DenialReason.OriginMissing or DenialReason.OriginRefused => Wire.Error(403, "permission_denied", "forbidden", "forbidden", Close(denial).Reason),
         DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault or DenialReason.CredentialMalformed or DenialReason.BadSignature

@@ -31,8 +31,9 @@ internal sealed class Talk(TalkContext context)
     {
         using (socket)
         {
-            _ = context.Leash.Ended.ContinueWith(_ => socket.Hasten(), TaskScheduler.Default);
+            context.Leash.OnEnd(socket.Hasten);
             var end = await ConverseAsync();
+            await socket.StopAsync(read);
             try
             {
                 await context.Recorder.EndAsync(end);
@@ -54,14 +55,14 @@ internal sealed class Talk(TalkContext context)
         }
         catch (Exception e) when (e is WebSocketException or IOException or OperationCanceledException or ObjectDisposedException)
         {
-            return socket.IsSlow && !context.Leash.Ended.IsCompleted ? new SessionEnd(SessionEndReason.SlowReader, Frames.Abnormal)
-                : context.Leash.Ended.IsCompleted ? new SessionEnd((await context.Leash.Ended).Reason, Frames.Abnormal, (await context.Leash.Ended).Detail)
+            return context.Leash.TryGet(out var reason, out var detail)
+                ? new SessionEnd(reason, Frames.Abnormal, detail)
                 : new SessionEnd(SessionEndReason.ClientClosed, Frames.Abnormal, "the connection was lost");
         }
         catch (Exception e)
         {
             Log.TalkFailed(context.Log, context.Session.Id, e.ToString());
-            return await EndAsync(SessionEndReason.InternalError, "");
+            return await EndAsync(new SessionEnd(SessionEndReason.InternalError, 1011));
         }
     }
 
@@ -100,9 +101,8 @@ internal sealed class Talk(TalkContext context)
         while (true)
         {
             await Task.WhenAny(read, late, context.Leash.Ended);
-            if (context.Leash.Ended.IsCompleted)
+            if (context.Leash.TryGet(out var reason, out var detail))
             {
-                var (reason, detail) = await context.Leash.Ended;
                 return (null, new SessionEnd(reason, context.Dialect.End(reason, detail).Close.Code, detail));
             }
             if (!read.IsCompleted)
@@ -130,9 +130,8 @@ internal sealed class Talk(TalkContext context)
         while (true)
         {
             await Task.WhenAny(read, context.Leash.Ended, alarm.In(agent.IsListening ? ListenEvery : Until(pingDue)));
-            if (context.Leash.Ended.IsCompleted)
+            if (context.Leash.TryGet(out var reason, out var detail))
             {
-                var (reason, detail) = await context.Leash.Ended;
                 return await EndAsync(reason, detail);
             }
             if (read.IsCompleted && await TakeAsync() is { } end)
@@ -156,9 +155,12 @@ internal sealed class Talk(TalkContext context)
         var (text, end) = await read;
         if (end is not null)
         {
-            var farewell = end.Reason == SessionEndReason.ClientClosed ? new Farewell(null, Refusal(end), TimeSpan.Zero) : LastWords(end);
-            await socket.CloseAsync(farewell, read);
-            return end with { CloseCode = end.Reason == SessionEndReason.ClientClosed ? end.CloseCode : farewell.Close.Code };
+            if (end.Reason != SessionEndReason.ClientClosed)
+            {
+                return await EndAsync(end);
+            }
+            await socket.CloseAsync(new Farewell(null, Refusal(end), TimeSpan.Zero), read);
+            return end;
         }
         var message = TalkMessage.Read(text!.Value);
         read = socket.ReadAsync();
@@ -169,7 +171,7 @@ internal sealed class Talk(TalkContext context)
     {
         if (message is not TalkMessage.Pong)
         {
-            Volatile.Write(ref context.Activity.LastTicks, clock.GetTimestamp());
+            context.Activity.Touch();
         }
         switch (message)
         {
@@ -197,7 +199,7 @@ internal sealed class Talk(TalkContext context)
     {
         foreach (var act in acts)
         {
-            Volatile.Write(ref context.Activity.LastTicks, clock.GetTimestamp());
+            context.Activity.Touch();
             switch (act)
             {
                 case AgentAct.Heard { Transcript: var transcript }:
@@ -250,8 +252,9 @@ internal sealed class Talk(TalkContext context)
 
     private async Task<SessionEnd> EndAsync(SessionEnd end)
     {
-        await socket.CloseAsync(LastWords(end), read);
-        return end;
+        var farewell = LastWords(end);
+        await socket.CloseAsync(farewell, read);
+        return end with { CloseCode = farewell.Close.Code };
     }
 
     private Farewell LastWords(SessionEnd end)

@@ -12,8 +12,8 @@ namespace Postern.Server.Dialects.ElevenLabs;
 internal readonly record struct TalkInput(ReadOnlyMemory<byte>? Text, SessionEnd? End);
 
 /// <summary>
-/// The client's WebSocket, read and written by one loop: a message at a time, within the limits. Nothing sent waits longer than the
-/// slow reader's time, and once the session is to end no longer than a moment.
+/// The client's WebSocket, read and written by one loop: a message at a time, within the limits. What waits to be sent shows in the
+/// activity, by which the timers end a session that is not read; once it is to end, nothing waits longer than a moment.
 /// </summary>
 internal sealed class TalkSocket : IDisposable
 {
@@ -39,9 +39,6 @@ internal sealed class TalkSocket : IDisposable
         writing = new CancellationTokenSource(Timeout.InfiniteTimeSpan, clock);
     }
 
-    /// <summary>Whether a send ended because the client did not read.</summary>
-    public bool IsSlow => writing.IsCancellationRequested;
-
     /// <summary>The session is to end: a send that still waits gets no more than a moment.</summary>
     public void Hasten()
     {
@@ -65,16 +62,15 @@ internal sealed class TalkSocket : IDisposable
     public async ValueTask SendAsync(byte[] text)
     {
         sending = true;
-        writing.CancelAfter(limits.SlowReader);
         if (hurried)
         {
             writing.CancelAfter(Hurry);
         }
+        activity.FromUpstream.Waits(clock.GetTimestamp());
         await socket.SendAsync(text.AsMemory(), WebSocketMessageType.Text, WebSocketMessageFlags.EndOfMessage, writing.Token);
-        writing.CancelAfter(Timeout.InfiniteTimeSpan);
+        activity.FromUpstream.Waits(0);
+        activity.FromUpstream.Passed(1, text.Length);
         sending = false;
-        Interlocked.Increment(ref activity.AgentFrames);
-        Interlocked.Add(ref activity.AgentBytes, text.Length);
     }
 
     /// <summary>Reads one message; never throws.</summary>
@@ -127,6 +123,13 @@ internal sealed class TalkSocket : IDisposable
         await gone;
     }
 
+    /// <summary>Leaves no read behind: the server uses the connection's state again.</summary>
+    public async Task StopAsync(Task<TalkInput> read)
+    {
+        await reading.CancelAsync();
+        await read;
+    }
+
     public void Dispose()
     {
         Release();
@@ -164,8 +167,7 @@ internal sealed class TalkSocket : IDisposable
             }
             if (result.EndOfMessage)
             {
-                Interlocked.Increment(ref activity.ClientFrames);
-                Interlocked.Add(ref activity.ClientBytes, count);
+                activity.FromClient.Passed(1, count);
                 return new TalkInput(buffer.AsMemory(0, count), null);
             }
             Grow(count);

@@ -1,0 +1,178 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using Postern.Core.Sessions;
+
+namespace Postern.Server.Flow;
+
+/// <summary>Copies one direction of a session, frame by frame unchanged. It alone writes to its destination, until
+/// <see cref="TakeAsync"/> hands the destination over; then it goes on reading, so that the other side's close is heard.</summary>
+internal sealed class FramePump(RelaySession session, bool fromClient, Stream source, Stream destination, FrameScanner scanner, SessionActivity activity, CancellationToken ct)
+{
+    private const int SmallBuffer = 4 * 1024;
+    private const int LargeBuffer = 16 * 1024;
+
+    private readonly Traffic traffic = fromClient ? activity.FromClient : activity.FromUpstream;
+    private readonly Lock gate = new();
+    private TaskCompletionSource<bool>? wanted;
+    private byte[]? held;           // a head or a close frame that came cut in two
+    private FrameScanner scanner = scanner;
+    private bool busy;
+    private bool taken;
+    private bool finished;
+
+    /// <summary>The close frame that this side sent and that was passed on.</summary>
+    public CloseFrame? Close { get; private set; }
+
+    /// <summary>Ends when this side has closed or gone, or nobody needs to hear it any more. Never fails.</summary>
+    public Task Completion { get; private set; } = Task.CompletedTask;
+
+    public bool InMessage => scanner.InMessage;
+
+    public void Start(ReadOnlyMemory<byte> first) => Completion = RunAsync(first);
+
+    private async Task RunAsync(ReadOnlyMemory<byte> first)
+    {
+        try
+        {
+            if (!await PassAsync(first)) return;
+            first = default;
+            var size = SmallBuffer;
+            while (true)
+            {
+                // Nothing is rented while nothing comes: an idle session holds no buffer.
+                _ = await source.ReadAsync(Memory<byte>.Empty, fromClient ? ct : default);
+                var buffer = ArrayPool<byte>.Shared.Rent(size);
+                try
+                {
+                    var have = TakeHeld(buffer);
+                    var count = await source.ReadAsync(buffer.AsMemory(have), fromClient ? ct : default);
+                    if (count == 0) break;
+                    size = have + count == buffer.Length ? LargeBuffer : SmallBuffer;
+                    if (!await PassAsync(buffer.AsMemory(0, have + count))) return;
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                }
+            }
+            session.SourceLost(this);
+        }
+        catch (Exception e) when (IsLoss(e))
+        {
+            session.SourceLost(this);
+        }
+        catch (Exception e)
+        {
+            session.Failed(e);
+        }
+        finally
+        {
+            Finish();
+        }
+    }
+
+    /// <summary>Passes on what may pass of a piece; false when nothing more is to be read.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<bool> PassAsync(ReadOnlyMemory<byte> piece)
+    {
+        if (piece.IsEmpty) return true;
+        var now = activity.Touch();
+        while (!piece.IsEmpty)
+        {
+            var owns = Enter(out var stopAtEdge);
+            if (!owns && !fromClient) return false;
+            var scan = scanner.Look(piece.Span, now, stopAtEdge);
+            if (owns)
+            {
+                var written = scan.Pass == 0 || await TryWriteAsync(piece[..scan.Pass], now);
+                if (written) traffic.Passed(scan.Frames, scan.Pass);
+                Leave(written ? scan.Close : null, written);
+                if (!written) session.DestinationLost(this);
+            }
+            if (scan.Fault is { } fault) session.Faulted(this, fault);
+            if (scan.Close is { } close) session.Closed(this, close);
+            if (scan.Fault is not null || scan.Close is not null) return false;
+            piece = piece[scan.Pass..];
+            if (!scan.NeedsMore) continue;
+            held = piece.ToArray();
+            return true;
+        }
+        return true;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<bool> TryWriteAsync(ReadOnlyMemory<byte> bytes, long now)
+    {
+        try
+        {
+            var write = destination.WriteAsync(bytes, fromClient ? default : ct);
+            if (!write.IsCompleted) traffic.Waits(Math.Max(1, now));
+            await write;
+            return true;
+        }
+        catch (Exception e) when (IsLoss(e))
+        {
+            return false;
+        }
+        finally
+        {
+            traffic.Waits(0);
+        }
+    }
+
+    private int TakeHeld(byte[] buffer)
+    {
+        if (held is not { } bytes) return 0;
+        bytes.CopyTo(buffer, 0);
+        held = null;
+        return bytes.Length;
+    }
+
+    private bool Enter(out bool stopAtEdge)
+    {
+        lock (gate)
+        {
+            stopAtEdge = wanted is not null;
+            return !taken && (busy = true);
+        }
+    }
+
+    private void Leave(CloseFrame? close, bool written)
+    {
+        lock (gate)
+        {
+            busy = false;
+            Close = close;
+            if (!written) taken = true;
+            if (wanted is null || (written && close is null && !scanner.AtEdge)) return;
+            taken = true;
+            wanted.TrySetResult(written && close is null);
+        }
+    }
+
+    private void Finish()
+    {
+        lock (gate)
+        {
+            finished = true;
+            wanted?.TrySetResult(!taken && (taken = scanner.AtEdge && Close is null));
+        }
+    }
+
+    /// <summary>Takes the destination over at the next edge between two frames. False when it is lost, already closed or taken,
+    /// or this side went away within a frame.</summary>
+    public Task<bool> TakeAsync()
+    {
+        lock (gate)
+        {
+            if (taken || Close is not null) return Task.FromResult(false);
+            if (!busy && scanner.AtEdge) return Task.FromResult(taken = true);
+            if (finished) return Task.FromResult(false);
+            wanted = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            return wanted.Task;
+        }
+    }
+
+    /// <summary>What streams throw when the other end, or Postern itself, has ended the connection.</summary>
+    public static bool IsLoss(Exception e) => e is IOException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or System.Net.Sockets.SocketException;
+}

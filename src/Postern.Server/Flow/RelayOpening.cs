@@ -1,0 +1,104 @@
+using Postern.Core.Sessions;
+
+namespace Postern.Server.Flow;
+
+/// <summary>
+/// Holds a relayed client's first message back until it has been judged. A client that stays silent for a while does not keep the
+/// upstream waiting: the conversation begins, and the first message is still judged when it comes.
+/// </summary>
+internal sealed class RelayOpening
+{
+    private readonly Func<ReadOnlyMemory<byte>, CloseFrame?> judge;
+    private readonly Leash leash;
+    private readonly Task<ClientMessage> first;
+
+    public RelayOpening(Stream client, Func<ReadOnlyMemory<byte>, CloseFrame?> judge, int maxBytes, Leash leash)
+    {
+        (Client, this.judge, this.leash) = (client, judge, leash);
+        first = FirstMessage.ReadAsync(client, default, maxBytes, leash.Token).AsTask();
+    }
+
+    /// <summary>The client's frames that are to be passed on first, as they came.</summary>
+    public ReadOnlyMemory<byte> Frames { get; private set; }
+
+    /// <summary>The stream to read on from.</summary>
+    public Stream Client { get; private set; }
+
+    /// <summary>Waits for the first message; not null when the session ends here.</summary>
+    public async Task<(CloseFrame Close, SessionEnd End)?> ReadAsync(TimeSpan wait)
+    {
+        if (await Task.WhenAny(first, Task.Delay(wait)) != first)
+        {
+            Client = new Guarded(Client, this);
+            return null;
+        }
+        var message = await first;
+        switch (message.Outcome)
+        {
+            case ReadOutcome.Message when Refusal(message) is { } close:
+                return (close, new SessionEnd(SessionEndReason.FirstMessageRefused, close.Code, close.Reason));
+            case ReadOutcome.Message:
+                Frames = message.FramesAndSurplus;
+                return null;
+            case ReadOutcome.Broken:
+                return (message.Close, new SessionEnd(SessionEndReason.ProtocolError, message.Close.Code, message.Close.Reason));
+            case ReadOutcome.Closed:
+                return (message.Close, new SessionEnd(SessionEndReason.ClientClosed, message.Close.Code, message.Close.Reason));
+            case ReadOutcome.TimedOut when leash.TryGet(out _, out _):
+                return null; // the dialling sees the leash and says why in the dialect's words
+            default:
+                return (new CloseFrame(1001, ""), new SessionEnd(SessionEndReason.ClientClosed, 1006));
+        }
+    }
+
+    private CloseFrame? Refusal(ClientMessage message) => message.IsText ? judge(message.Payload) : new CloseFrame(1008, "Invalid message received");
+
+    /// <summary>Gives the judged first message, then the rest of the stream; a refused one ends the session.</summary>
+    private sealed class Guarded(Stream inner, RelayOpening opening) : Stream
+    {
+        private ReadOnlyMemory<byte> pending;
+        private bool judged;
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            if (!judged)
+            {
+                var message = await opening.first.WaitAsync(cancellationToken);
+                if (message.Outcome == ReadOutcome.Message && opening.Refusal(message) is { } close)
+                {
+                    opening.leash.End(SessionEndReason.FirstMessageRefused, close.Reason);
+                    await Task.Delay(Timeout.Infinite, cancellationToken);
+                }
+                pending = message.FramesAndSurplus;
+                judged = true;
+                if (message.Outcome != ReadOutcome.Message)
+                {
+                    return 0;
+                }
+            }
+            if (pending.IsEmpty)
+            {
+                return await inner.ReadAsync(buffer, cancellationToken);
+            }
+            var count = Math.Min(buffer.Length, pending.Length);
+            pending[..count].CopyTo(buffer);
+            pending = pending[count..];
+            return count;
+        }
+
+        public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) => inner.WriteAsync(buffer, cancellationToken);
+
+        public override Task FlushAsync(CancellationToken cancellationToken) => inner.FlushAsync(cancellationToken);
+
+        public override bool CanRead => true;
+        public override bool CanSeek => false;
+        public override bool CanWrite => true;
+        public override long Length => throw new NotSupportedException();
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+        public override void Flush() => inner.Flush();
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+        public override void SetLength(long value) => throw new NotSupportedException();
+    }
+}
