@@ -138,7 +138,7 @@ internal sealed class ConnectEndpoint(
         });
         using var silence = timers.Observe(leash, activity, limits);
         await using var recorder = new ConversationRecorder(conversations, session, clock);
-        return await dialect.TalkAsync(new TalkContext(dialect, socket, session, leash, recorder, activity, options, clock));
+        return await dialect.TalkAsync(new TalkContext(dialect, socket, session, leash, recorder, activity, options, clock) { Log = log });
     }
 
     private async Task<SessionEnd> RelayAsync(

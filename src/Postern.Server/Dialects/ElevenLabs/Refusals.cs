@@ -1,5 +1,6 @@
 using Postern.Core;
 using Postern.Core.Sessions;
+using Postern.Server.Agents;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
@@ -16,6 +17,7 @@ internal static class Refusals
     {
         DenialReason.KeyMissing or DenialReason.KeyInvalid or DenialReason.ScopeMissing => new(Unauthorized, NotAuthorized),
         DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch or DenialReason.CredentialUnknown => new(Unauthorized, NotAuthorized),
+        DenialReason.RequestInvalid when denial.Detail == InitiationData.NotReadable => new(Policy, InitiationData.NotReadable),
         DenialReason.CredentialMissing or DenialReason.RequestInvalid => new(Unauthorized, NotAuthorized),
         DenialReason.ConflictingCredentials => new(Unauthorized, "Could not authorize the conversation: two different credentials were presented."),
         DenialReason.AgentPrivateByDefault => new(Unauthorized, "This agent is private: mint a signed URL, or set platform_settings.auth.enable_auth to false."),
@@ -26,7 +28,9 @@ internal static class Refusals
         DenialReason.OriginMissing => new(Unauthorized, "An Origin header is required to connect to this agent"),
         DenialReason.OriginRefused => new(Unauthorized, $"Host {Cut(denial.Detail)} is not allowed to connect to this agent"),
         DenialReason.OverrideRefused => new(Policy, $"Override for field '{Cut(denial.Detail)}' is not allowed by config."),
-        DenialReason.VariableRefused => new(Policy, $"Dynamic variable '{Cut(denial.Detail)}' cannot be set by the client."),
+        DenialReason.VariableRefused => new(Policy, DynamicVariables.IsSystem(denial.Detail)
+            ? $"Dynamic variable '{Cut(denial.Detail)}' cannot be set by the client."
+            : $"Dynamic variable '{Cut(denial.Detail)}' is fixed by the conversation token."),
         DenialReason.VariableMissing => new(Policy, $"Missing required dynamic variables in first message: {{'{Cut(denial.Detail)}'}}"),
         DenialReason.SubjectMismatch => new(Policy, "user_id does not match the credential."),
         DenialReason.MediaMissing => new(Unauthorized, NoMedia),
