@@ -1,6 +1,8 @@
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Postern.Core;
+using Postern.Server.Admin;
+using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
@@ -101,6 +103,12 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             connects.Map(app, dialect);
         }
+        var rest = new RestAccess(directory, limiter);
+        new AgentsRest(rest, store.Agents, store.Feed, live, options, clock).Map(app);
+        new WidgetRest(rest, directory, store.Agents, clock).Map(app);
+        var admin = new AdminAccess(directory, limiter);
+        new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
+        new SessionsAdmin(admin, live).Map(app);
         Health.Map(app, store, live, clock);
         app.UseEndpoints(static _ => { });
     }
