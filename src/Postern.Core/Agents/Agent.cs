@@ -17,7 +17,17 @@ namespace Postern.Core.Agents;
 /// <param name="Configuration">The agent's own configuration, opaque to the core; dialects read it.</param>
 public sealed record Agent(
     AgentId Id, ProjectId Project, string Name, string Dialect,
-    AgentAccess Access, AgentLimits Limits, CredentialDefaults Credentials, Upstream Upstream, JsonElement Configuration);
+    AgentAccess Access, AgentLimits Limits, CredentialDefaults Credentials, Upstream Upstream, JsonElement Configuration)
+{
+    /// <summary>Further names, unique in the project, for clients that demand another form of id.</summary>
+    public ImmutableArray<string> Aliases { get; init; } = [];
+
+    /// <summary>The only dialects that reach it; empty is every one.</summary>
+    public ImmutableArray<string> OnlyDialects { get; init; } = [];
+
+    /// <summary>Whether a dialect reaches it.</summary>
+    public bool Speaks(string dialect) => OnlyDialects.IsEmpty || OnlyDialects.Contains(dialect, StringComparer.Ordinal);
+}
 
 /// <summary>Who may start a conversation with an agent.</summary>
 /// <param name="Private">A credential is required.</param>
@@ -33,7 +43,7 @@ public sealed record AgentAccess(
 public sealed record AgentLimits(TimeSpan MaxDuration);
 
 /// <summary>What a credential gets when the mint says nothing.</summary>
-/// <param name="StartWithin">How long a credential can start a session.</param>
+/// <param name="StartWithin">How long a signed URL or conversation token can start a session.</param>
 /// <param name="SingleUse">Every credential of this agent opens one session only.</param>
 public sealed record CredentialDefaults(TimeSpan StartWithin, bool SingleUse);
 

@@ -12,6 +12,7 @@ public static class SessionPolicy
         Origin(agent, credential, request.Origin) is { } wrongOrigin ? wrongOrigin
         : credential is null && agent.Access.Private ? new Denial(agent.Access.PrivateByDefault ? DenialReason.AgentPrivateByDefault : DenialReason.CredentialMissing)
         : credential is not null && credential.Grant.StartBy <= now ? new Denial(DenialReason.Expired)
+        : credential?.Grant.Subject is { } subject && request.Subject is { } claimed && claimed != subject ? new Denial(DenialReason.SubjectMismatch)
         : SessionTerms.From(agent.Limits, credential?.Grant, now);
 
     private static Denial? Origin(Agent agent, VerifiedCredential? credential, string? origin)

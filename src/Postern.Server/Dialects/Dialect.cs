@@ -16,6 +16,9 @@ internal abstract class Dialect
     /// <summary>The vendor's name in settings and on agents.</summary>
     public abstract string Name { get; }
 
+    /// <summary>The dialect that an agent of these paths speaks: where vendors share them it is the agent's, never the client's choice.</summary>
+    public virtual Dialect For(Agent agent) => this;
+
     /// <summary>The vendor's mint routes.</summary>
     public abstract IReadOnlyList<MintRoute> Mints { get; }
 

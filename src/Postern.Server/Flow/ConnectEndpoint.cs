@@ -45,7 +45,7 @@ internal sealed class ConnectEndpoint(
             await TurnAwayAsync(context, dialect, offered, denial);
             return;
         }
-        await ServeAsync(context, Dialects.Dialects.Named(session.Agent.Dialect) ?? dialect, offered, session);
+        await ServeAsync(context, dialect.For(session.Agent), offered, session);
     }
 
     private async Task<Decision<Session>> AdmitAsync(Dialect dialect, WireRequest request)

@@ -30,8 +30,7 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
             await HttpAnswers.WriteAsync(context, dialect.Refuse(denial));
             return;
         }
-        // The vendor whose form the answer takes is the agent's: several share a path, and the client must not choose.
-        var speaker = directory.Find(credential.Grant.Agent) is { } agent ? Dialects.Dialects.Named(agent.Dialect) ?? dialect : dialect;
+        var speaker = credential.Grant.Agent is { } id && directory.Find(id) is { } agent ? dialect.For(agent) : dialect;
         await HttpAnswers.WriteAsync(context, speaker.Write(credential, address.WebSocketOrigin(context)));
     }
 

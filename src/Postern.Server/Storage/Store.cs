@@ -24,8 +24,9 @@ internal sealed class Store : IAsyncDisposable
         Refusals = new RefusalCount(Writer, clock);
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
+        Credentials = new CredentialStore(Database);
         Conversations = new ConversationStore(Database, Writer);
-        Feed = new DirectoryFeed(Database, Agents, Keys, options, clock);
+        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, options, clock);
     }
 
     public Database Database { get; }
@@ -33,6 +34,7 @@ internal sealed class Store : IAsyncDisposable
     public RefusalCount Refusals { get; }
     public AgentStore Agents { get; }
     public KeyStore Keys { get; }
+    public CredentialStore Credentials { get; }
     public ConversationStore Conversations { get; }
     public DirectoryFeed Feed { get; }
 

@@ -18,6 +18,8 @@ internal class ElevenLabsDialect : Dialect
 
     public override string Name => "elevenlabs";
 
+    public override Dialect For(Agent agent) => Dialects.Named(agent.Dialect) as ElevenLabsDialect ?? this;
+
     public override IReadOnlyList<MintRoute> Mints =>
     [
         new("GET", ConversationPath + "/get-signed-url", ReadSignedUrl),

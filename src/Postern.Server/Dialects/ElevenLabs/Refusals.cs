@@ -14,7 +14,7 @@ internal static class Refusals
     public static CloseFrame Close(Denial denial) => denial.Reason switch
     {
         DenialReason.KeyMissing or DenialReason.KeyInvalid or DenialReason.ScopeMissing => new(Unauthorized, NotAuthorized),
-        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch => new(Unauthorized, NotAuthorized),
+        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch or DenialReason.CredentialUnknown => new(Unauthorized, NotAuthorized),
         DenialReason.CredentialMissing or DenialReason.RequestInvalid => new(Unauthorized, NotAuthorized),
         DenialReason.ConflictingCredentials => new(Unauthorized, "Could not authorize the conversation: two different credentials were presented."),
         DenialReason.AgentPrivateByDefault => new(Unauthorized, "This agent is private: mint a signed URL, or set platform_settings.auth.enable_auth to false."),
@@ -40,6 +40,7 @@ internal static class Refusals
         DenialReason.KeyInvalid => Wire.Error(401, "authentication_error", "unauthorized", "invalid_api_key", "Invalid API key"),
         DenialReason.ScopeMissing => Wire.Error(401, "authentication_error", "unauthorized", "missing_permissions", $"The API key you used is missing the permission {Permission(denial.Detail)}"),
         DenialReason.RequestInvalid => Wire.Invalid(denial.Detail ?? "body: Invalid"),
+        DenialReason.CredentialUnknown => Wire.Error(404, "not_found", "not_found", "not_found", "No such credential."),
         DenialReason.AgentUnknown => Wire.Error(404, "not_found", "document_not_found", "document_not_found", $"Document with id {denial.Detail} not found."),
         DenialReason.OriginMissing or DenialReason.OriginRefused => Wire.Error(403, "permission_denied", "forbidden", "forbidden", Close(denial).Reason),
         DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault or DenialReason.CredentialMalformed or DenialReason.BadSignature

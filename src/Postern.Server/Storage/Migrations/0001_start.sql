@@ -37,6 +37,7 @@ create table agent (
     private_by_default integer not null,
     upstream_url {text},
     upstream_headers {blob},
+    only_dialects {text} not null default '',
     created_at bigint not null,
     updated_at bigint not null
 );
@@ -85,6 +86,36 @@ create table turn (
     primary key (conversation_id, position)
 );
 
+create table agent_alias (
+    project_id {text} not null references project (id),
+    alias {text} not null,
+    agent_id {text} not null references agent (id) on delete cascade,
+    primary key (project_id, alias)
+);
+
+create table credential (
+    id {text} primary key,
+    project_id {text} not null,
+    agent_id {text},
+    kind {text} not null,
+    subject {text},
+    key_id {text} not null,
+    hash {blob} unique,
+    minted_at bigint not null,
+    start_by bigint not null,
+    uses integer,
+    max_duration bigint,
+    origins {text} not null,
+    fixed {text},
+    revoked_at bigint
+);
+
+create table revocation (
+    credential_id {text} primary key,
+    at bigint not null,
+    until bigint not null
+);
+
 create table redemption (
     credential_id {text} primary key,
     uses integer not null,
@@ -106,6 +137,8 @@ create table audit (
     address {text},
     occurrences integer not null
 );
+
+create index audit_by_credential on audit (credential_id) where credential_id is not null;
 
 create table change (
     seq bigint primary key,
