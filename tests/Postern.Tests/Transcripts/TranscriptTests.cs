@@ -92,9 +92,8 @@ public class TranscriptTests
             switch (directive)
             {
                 case ["project", var name, .. var settings]:
-                    await store.Keys.CreateProjectAsync(new ProjectId(name));
-                    await store.Writer.WriteAsync(transaction => transaction.Execute("update project set dialect = $1, default_access = $2 where id = $3",
-                        settings.ElementAtOrDefault(0), settings.ElementAtOrDefault(1), name));
+                    await store.Writer.WriteAsync(transaction => transaction.Execute("insert into project (id, name, dialect, default_access, created_at) values ($1, $1, $2, $3, 0)",
+                        name, settings.ElementAtOrDefault(0), settings.ElementAtOrDefault(1)));
                     break;
                 case ["key", var name, var scopes, .. var project]:
                     var granted = scopes == "all" ? Scopes.All : scopes.Split(',').Aggregate(Scopes.None, (sum, scope) => sum | ApiKey.ScopeNames[scope]);
