@@ -187,11 +187,12 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
     }
 
     /// <summary>Only the pump that reads from the lost side learns why: a close frame may still lie there.</summary>
-    internal void DestinationLost(FramePump pump) => _ = DecideLaterAsync(pump == up ? down.Completion : up.Completion, pump == up);
+    internal void DestinationLost(FramePump pump) => _ = DecideLaterAsync(pump == up ? down : up, pump == up);
 
-    private async Task DecideLaterAsync(Task reader, bool isUpstream)
+    private async Task DecideLaterAsync(FramePump reader, bool isUpstream)
     {
-        await WaitAsync(reader, EdgeWait);
+        await Task.Yield(); // the other pump may not have been started yet
+        await WaitAsync(reader.Completion, EdgeWait);
         if (isUpstream) UpstreamGone();
         else ClientGone();
     }
