@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Postern.Core;
 using Postern.Core.Credentials;
 using Postern.Core.Sessions;
+using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
@@ -104,6 +105,11 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             connects.Map(app, dialect);
         }
+        var access = new RestAccess(directory, limiter);
+        new AgentsRest(access, store.Agents, store.Feed, live, options, clock).Map(app);
+        new WidgetRest(access, directory, store.Agents, clock).Map(app);
+        new ConversationsRest(access, store.Conversations, directory, address, clock).Map(app);
+        new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
         Health.Map(app, store, live, clock);
         app.UseEndpoints(static _ => { });
     }

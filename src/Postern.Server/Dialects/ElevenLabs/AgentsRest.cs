@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Projects;
 using Postern.Core.Sessions;
