@@ -14,7 +14,7 @@ namespace Postern.Server.Dialects;
 /// <param name="Activity">Counts frames and shows when the last one came.</param>
 /// <param name="Options">Limits.</param>
 internal sealed record TalkContext(
-    Dialect Dialect, WebSocket Socket, Session Session, Leash Leash, ConversationRecorder Recorder, SessionActivity Activity,
+    SocketDialect Dialect, WebSocket Socket, Session Session, Leash Leash, ConversationRecorder Recorder, SessionActivity Activity,
     PosternOptions Options, TimeProvider Clock)
 {
     /// <summary>For defects and what could not be recorded.</summary>

@@ -37,6 +37,8 @@ create table agent (
     private_by_default integer not null,
     upstream_url {text},
     upstream_headers {blob},
+    media_url {text},
+    media_secret {blob},
     only_dialects {text} not null default '',
     created_at bigint not null,
     updated_at bigint not null
