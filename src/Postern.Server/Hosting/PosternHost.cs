@@ -103,7 +103,7 @@ internal sealed class PosternHost : IAsyncDisposable
             mints.Map(app, dialect);
         }
         var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, new SessionTimers(clock), limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
-        foreach (var dialect in Dialects.Dialects.All)
+        foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
         }
