@@ -2,8 +2,8 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Postern.Core;
 
-/// <summary>A value, or a named refusal: never both, never neither.</summary>
-public readonly struct Decision<T> where T : notnull
+/// <summary>A value, or a named refusal: never both, never neither. Classes only: the default of a struct would read as a grant.</summary>
+public readonly struct Decision<T> where T : class
 {
     private readonly T? value;
     private readonly Denial? denial;

@@ -60,6 +60,9 @@ internal sealed class TestPostern : IAsyncDisposable
         return answer.GetProperty("signed_url").GetString()!;
     }
 
+    /// <summary>The conversation's address with this query.</summary>
+    public string Address(string query) => $"ws{Http[4..]}/v1/convai/conversation?{query}";
+
     public async ValueTask DisposeAsync()
     {
         Client.Dispose();

@@ -8,7 +8,7 @@ using Postern.Server.Flow;
 namespace Postern.Server.Dialects.ElevenLabs;
 
 /// <summary>ElevenLabs Agents: signed URLs, the conversation WebSocket, and the vendor's words for every refusal and end.</summary>
-internal class ElevenLabsDialect : Dialect
+internal class ElevenLabsDialect : SocketDialect
 {
     public const string KeyHeader = "xi-api-key";
     private const string Protocol = "convai";
@@ -18,6 +18,8 @@ internal class ElevenLabsDialect : Dialect
 
     public override string Name => "elevenlabs";
 
+    public override Dialect For(Agent agent) => Dialects.Named(agent.Dialect) as ElevenLabsDialect ?? this;
+
     public override IReadOnlyList<MintRoute> Mints =>
     [
         new("GET", ConversationPath + "/get-signed-url", ReadSignedUrl),
@@ -25,6 +27,9 @@ internal class ElevenLabsDialect : Dialect
     ];
 
     public override IReadOnlyList<string> Conversations => [ConversationPath];
+
+    /// <summary>Whether nothing but <c>enable_auth: false</c> makes an agent public; an allowlist alone does otherwise.</summary>
+    public virtual bool PublicMustBeSaid => false;
 
     /// <summary>The name of the parameter that carries the credential in a signed URL.</summary>
     protected virtual string CredentialParameter => "conversation_signature";
@@ -56,10 +61,11 @@ internal class ElevenLabsDialect : Dialect
 
     public override string? UpstreamProtocol => Protocol;
 
-    public override HttpAnswer Write(Credential credential, string address)
+    public override HttpAnswer Write(Minted minted)
     {
+        var credential = minted.Credential;
         var conversation = credential.Grant.ConversationId is { } id ? $"&conversation_id={id}" : "";
-        var url = $"{address}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{conversation}";
+        var url = $"{minted.WebSocketOrigin}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{conversation}";
         return Wire.Json(200, json =>
         {
             json.WriteString("signed_url"u8, url);
@@ -108,7 +114,7 @@ internal class ElevenLabsDialect : Dialect
         {
             return new Denial(DenialReason.RequestInvalid, "query agent_id: Field required");
         }
-        if (Flag(request.Parameter("include_conversation_id")) is not { } fix)
+        if (QueryText.Flag(request.Parameter("include_conversation_id")) is not { } fix)
         {
             return new Denial(DenialReason.RequestInvalid, "query include_conversation_id: Input should be a valid boolean");
         }
@@ -116,13 +122,6 @@ internal class ElevenLabsDialect : Dialect
             ? new MintRequest(request.Header(KeyHeader), new AgentId(agent), CredentialKind.SignedUrl, request.Address) { FixConversation = fix }
             : new Denial(DenialReason.AgentUnknown, "of this form");
     }
-
-    private static bool? Flag(string? text) => text?.ToLowerInvariant() switch
-    {
-        null or "false" or "0" or "no" or "off" or "f" or "n" => false,
-        "true" or "1" or "yes" or "on" or "t" or "y" => true,
-        _ => null,
-    };
 }
 
 /// <summary>What may stand as an agent's id in a request.</summary>

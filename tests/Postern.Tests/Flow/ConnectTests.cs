@@ -1,0 +1,95 @@
+using System.Net;
+using System.Net.WebSockets;
+using System.Text;
+
+namespace Postern.Tests.Flow;
+
+/// <summary>Who is let in and who is turned away, with real sockets.</summary>
+public class ConnectTests
+{
+    private const string Unauthorized = "Could not authorize the conversation.";
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    [Trait("attack", "B1")]
+    public async Task SignedUrl_ChangedInAnyPart_IsRefusedWithTheShortText()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        var url = await postern.SignedUrlAsync();
+        var signature = url[(url.IndexOf("psu_", StringComparison.Ordinal) + 4)..];
+        foreach (var at in new[] { 0, 10, signature.IndexOf('.', StringComparison.Ordinal) + 5, signature.Length - 20, signature.Length - 2 })
+        {
+            var changed = signature[..at] + (signature[at] == 'A' ? 'B' : 'A') + signature[(at + 1)..];
+            Assert.Equal((3000, Unauthorized), await Refusal(url.Replace(signature, changed, StringComparison.Ordinal)));
+        }
+        Assert.Equal((3000, Unauthorized), await Refusal(url.Replace("agent_id=agent_echo", "agent_id=agent_other", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    [Trait("attack", "B8")]
+    public async Task SignedUrl_AfterItsTime_IsRefusedWithTheReason()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        var url = await postern.SignedUrlAsync();
+        postern.Clock.Advance(TimeSpan.FromMinutes(15) + TimeSpan.FromSeconds(1));
+        Assert.Equal((3000, "Could not authorize the conversation: the signed URL has expired."), await Refusal(url));
+    }
+
+    [Fact]
+    public async Task PrivateAgent_WithoutCredential_IsRefused()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        Assert.Equal((3000, Unauthorized), await Refusal(postern.Address("agent_id=agent_echo")));
+        Assert.Equal((3000, "The AI agent you are trying to reach does not exist."), await Refusal(postern.Address("agent_id=agent_none")));
+    }
+
+    [Theory]
+    [Trait("attack", "B7")]
+    [InlineData("GET", 426)]
+    [InlineData("HEAD", 405)]
+    [InlineData("POST", 405)]
+    public async Task PlainRequest_ToASignedUrl_IsNoUpgradeAndConsumesNothing(string method, int status)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        var url = await postern.SignedUrlAsync(more: "&include_conversation_id=true");
+        using var request = new HttpRequestMessage(new HttpMethod(method), url.Replace("ws:", "http:", StringComparison.Ordinal));
+        using var client = new HttpClient();
+        using var answer = await client.SendAsync(request, Cancel);
+        Assert.Equal((HttpStatusCode)status, answer.StatusCode);
+        using var socket = await Open(url);
+        Assert.Equal(WebSocketState.Open, socket.State);
+    }
+
+    internal static async Task<ClientWebSocket> Open(string url, string? origin = null, params string[] protocols)
+    {
+        var socket = new ClientWebSocket();
+        foreach (var protocol in protocols)
+        {
+            socket.Options.AddSubProtocol(protocol);
+        }
+        if (origin is not null)
+        {
+            socket.Options.SetRequestHeader("Origin", origin);
+        }
+        await socket.ConnectAsync(new Uri(url), Cancel);
+        return socket;
+    }
+
+    internal static async Task<(int Code, string? Reason)> Refusal(string url, string? origin = null)
+    {
+        using var socket = await Open(url, origin, "convai");
+        Assert.Equal("convai", socket.SubProtocol);
+        var result = await socket.ReceiveAsync(new byte[4096], Cancel);
+        Assert.Equal(WebSocketMessageType.Close, result.MessageType);
+        await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, "", Cancel);
+        return ((int)result.CloseStatus!.Value, result.CloseStatusDescription);
+    }
+
+    internal static async Task<string> Text(ClientWebSocket socket)
+    {
+        var buffer = new byte[64 * 1024];
+        var result = await socket.ReceiveAsync(buffer, Cancel);
+        return Encoding.UTF8.GetString(buffer, 0, result.Count);
+    }
+}
