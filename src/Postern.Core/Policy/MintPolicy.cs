@@ -13,6 +13,9 @@ public static class MintPolicy
     /// <summary>A credential may start a session until this at the latest.</summary>
     public static readonly TimeSpan LongestStart = TimeSpan.FromHours(24);
 
+    /// <summary>A credential names so many hosts at the most.</summary>
+    public const int MostOrigins = 10;
+
     /// <summary>The grant, or RequestInvalid naming the member and its range.</summary>
     public static Decision<Grant> Decide(Agent agent, MintRequest request, DateTimeOffset now)
     {
@@ -28,6 +31,21 @@ public static class MintPolicy
         if (request.Subject is { } subject && !Subject.IsValid(subject))
         {
             return new Denial(DenialReason.RequestInvalid, Subject.Rule);
+        }
+        if (request.Uses is < 1)
+        {
+            return new Denial(DenialReason.RequestInvalid, "a credential opens at least 1 session");
+        }
+        if (request.Origins.Length > MostOrigins)
+        {
+            return new Denial(DenialReason.RequestInvalid, $"a credential names at most {MostOrigins} hosts");
+        }
+        foreach (var origin in request.Origins)
+        {
+            if (!AllowedHost.TryParse(origin, out _, out var problem))
+            {
+                return new Denial(DenialReason.RequestInvalid, problem);
+            }
         }
         var conversation = request.FixConversation ? Sessions.Session.CreateId() : null;
         var uses = agent.Credentials.SingleUse || request.FixConversation ? 1 : request.Uses;
