@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Globalization;
 using System.Net;
+using Microsoft.AspNetCore.Connections;
 
 namespace Postern.Server.Hosting;
 
@@ -46,6 +47,21 @@ internal static class StartChecks
         return beyond.Item2 is null ? null
             : $"{beyond.Item1} {beyond.Item2} is reachable from other machines, but signed URLs would not know their address: set --public-address (or POSTERN__PUBLICADDRESS), such as https://agents.example.com.";
     }
+
+    /// <summary>The sentence for what only shows when it is tried; null for what is a defect.</summary>
+    public static string? OfFailure(Exception failure) => failure switch
+    {
+        IOException { InnerException: AddressInUseException } used =>
+            $"{AddressIn(used.Message)} is in use by another program: stop that, or choose another port with --http or --https.",
+        IOException { InnerException: System.Net.Sockets.SocketException socket } bind => $"{AddressIn(bind.Message)} cannot be listened on: {socket.Message}.",
+        System.Net.Sockets.SocketException { SocketErrorCode: System.Net.Sockets.SocketError.AddressNotAvailable } => "An address of --http or --https is not one of this machine's: choose one of its own.",
+        System.Net.Sockets.SocketException { SocketErrorCode: System.Net.Sockets.SocketError.AccessDenied } => "A port of --http or --https may not be opened by this user: choose one above 1023.",
+        UnauthorizedAccessException or IOException => $"A file cannot be used: {failure.Message.Split('\n')[0]}",
+        _ => null,
+    };
+
+    private static string AddressIn(string message) =>
+        message.Split(' ').FirstOrDefault(word => word.Contains("://", StringComparison.Ordinal))?.TrimEnd('.', ':', ',') ?? "An address";
 
     public static string? OfApiKey(IDictionary environment) =>
         environment[Settings.SettingSource.ApiKeyVariable] is not string { Length: > 0 } key ? null
