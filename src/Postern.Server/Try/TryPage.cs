@@ -33,6 +33,15 @@ internal sealed class TryPage(
     /// <summary>What is printed for people to follow: the code stands behind the #, where no server and no log sees it.</summary>
     public static string Link(string httpOrigin, string code) => $"{httpOrigin}{PagePath}#{code}";
 
+    /// <summary>
+    /// Where a browser reaches the page: the public address; else plain HTTP, which on the own machine needs no certificate and gives the
+    /// microphone too. <paramref name="addresses"/> are those listened on; without them the settings tell, unless the system chose a port.
+    /// </summary>
+    public static string Origin(PosternOptions options, IReadOnlyList<string> addresses) =>
+        options.PublicAddress?.Http
+        ?? addresses.FirstOrDefault(one => one.StartsWith("http:", StringComparison.Ordinal)) ?? addresses.FirstOrDefault()
+        ?? (options.Http is { Port: not 0 } http ? $"http://{http}" : options.Https is { Port: not 0 } https ? $"https://{https}" : "");
+
     /// <summary>Maps the page, its files and its calls.</summary>
     public void Map(IEndpointRouteBuilder routes)
     {
