@@ -18,6 +18,7 @@ internal static class Commands
         new("agents list", [], ["--project"], "Lists the agents.", AgentCommands.ListAsync),
         new("agents set-upstream", ["AGENT_ID", "echo|ws(s)://…"], ["--header"], "Says where an agent really is; --header 'Name: value' is added to every connection and never shown again.", AgentCommands.SetUpstreamAsync),
         new("agents set-dialect", ["AGENT_ID", "DIALECT"], [], "Says which vendor's form an agent's credentials take.", AgentCommands.SetDialectAsync),
+        new("try", [], [], "Prints a link to the page on which one talks to the demo agent; it works once, within 24 hours.", TryCommand.RunAsync),
         new("check-config", [], ["--document"], "Reads every setting and says whether the server would start; --document markdown writes docs/configuration.md.", OtherCommands.CheckConfigAsync),
         new("migrate", [], [], "Brings the database up to this version's schema.", OtherCommands.MigrateAsync),
         new("version", [], [], "Says which version this is.", OtherCommands.VersionAsync),

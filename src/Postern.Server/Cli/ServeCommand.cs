@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Postern.Server.Hosting;
 using Postern.Server.Settings;
+using Postern.Server.Try;
 
 namespace Postern.Server.Cli;
 
@@ -27,15 +28,16 @@ internal static class ServeCommand
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         await using (var host = await PosternHost.StartAsync(context.Options, TimeProvider.System, wantedKey))
         {
-            Announce(context.Output, host, wantedKey is not null);
+            Announce(context, host, wantedKey is not null);
             await stop.Task;
             context.Output.WriteLine("Stopping: live sessions are told, every row is written.");
         }
         return 0;
     }
 
-    private static void Announce(TextWriter output, PosternHost host, bool chosen)
+    private static void Announce(CommandContext context, PosternHost host, bool chosen)
     {
+        var output = context.Output;
         if (host.FirstKey is { } key)
         {
             output.WriteLine("This is the first start. Project: default. A private demo agent: agent_echo.");
@@ -44,6 +46,10 @@ internal static class ServeCommand
         foreach (var address in host.Addresses)
         {
             output.WriteLine($"Listening on {address}");
+        }
+        if (host.FirstTryCode is { } code)
+        {
+            output.WriteLine($"Try it, a link that works once: {TryPage.Link(TryPage.Origin(context.Options, host.Addresses), code)}");
         }
         output.Flush();
     }
