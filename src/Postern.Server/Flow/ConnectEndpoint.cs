@@ -132,7 +132,7 @@ internal sealed class ConnectEndpoint(
 
     private async Task<SessionEnd> TalkAsync(SocketDialect dialect, Session session, Stream client, Leash leash, SessionActivity activity)
     {
-        using var socket = WebSocket.CreateFromStream(client, new WebSocketCreationOptions
+        using var socket = WebSocket.CreateFromStream(new ScannedStream(client, leash, limits, clock), new WebSocketCreationOptions
         {
             IsServer = true, KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(15),
         });
