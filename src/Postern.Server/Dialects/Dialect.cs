@@ -82,7 +82,11 @@ internal sealed record ChangeRoute(
     string Method, string Path, CredentialVerb Verb, Func<WireRequest, Decision<ChangeRequest>> Read, Func<StoredCredential, HttpAnswer> Write);
 
 /// <summary>One mint route: how its request is read.</summary>
-internal sealed record MintRoute(string Method, string Path, Func<WireRequest, Decision<MintRequest>> Read);
+internal sealed record MintRoute(string Method, string Path, Func<WireRequest, Decision<MintRequest>> Read)
+{
+    /// <summary>Pages may call it without a key, from any origin, and read the answer.</summary>
+    public bool OpenToPages { get; init; }
+}
 
 /// <summary>A complete HTTP answer.</summary>
 internal sealed record HttpAnswer(int Status, byte[] Body, string ContentType = "application/json")

@@ -24,6 +24,10 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
 
     private async Task MintAsync(HttpContext context, Dialect dialect, MintRoute route)
     {
+        if (route.OpenToPages)
+        {
+            context.Response.Headers.AccessControlAllowOrigin = "*";
+        }
         var read = route.Read(await ReadAsync(context));
         var invalid = read.IsDenied(out var denial, out var request);
         var decision = await GuardAsync(async () => invalid

@@ -115,6 +115,8 @@ internal sealed class PosternHost : IAsyncDisposable
         var rest = new RestAccess(directory, limiter);
         new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
+        new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
+        new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
         var admin = new AdminAccess(directory, limiter);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
         new SessionsAdmin(admin, live).Map(app);
