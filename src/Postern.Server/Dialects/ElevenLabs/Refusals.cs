@@ -1,3 +1,4 @@
+using System.Text;
 using Postern.Core;
 using Postern.Core.Sessions;
 
@@ -9,6 +10,7 @@ internal static class Refusals
     private const string NotAuthorized = "Could not authorize the conversation.";
     private const ushort Unauthorized = 3000;
     private const ushort Policy = 1008;
+    private const int LongestDetail = 64;
 
     /// <summary>The close of a WebSocket that was accepted only to say so. Only a credential whose signature held earns a longer text.</summary>
     public static CloseFrame Close(Denial denial) => denial.Reason switch
@@ -79,5 +81,20 @@ internal static class Refusals
         null => "convai_write",
     };
 
-    private static string Cut(string? text) => text is null ? "" : text.Length <= 45 ? text : text[..45];
+    // A close reason holds 123 bytes, not characters, and a name from a client may hold anything: whole runes only, none that controls.
+    private static string Cut(string? text)
+    {
+        var cut = new StringBuilder();
+        var bytes = 0;
+        foreach (var rune in (text ?? "").EnumerateRunes())
+        {
+            var shown = Rune.IsControl(rune) ? Rune.ReplacementChar : rune;
+            if ((bytes += shown.Utf8SequenceLength) > LongestDetail)
+            {
+                break;
+            }
+            cut.Append(shown.ToString());
+        }
+        return cut.ToString();
+    }
 }
