@@ -17,6 +17,12 @@ public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credent
 {
     /// <summary>An API key in the credential's place: server to server.</summary>
     public string? Key { get; init; }
+    /// <summary>The dialect that is spoken; an agent may be restricted to some.</summary>
+    public string? Dialect { get; init; }
+    /// <summary>The session is to be held on the agent's media server.</summary>
+    public bool NeedsMedia { get; init; }
+    /// <summary>The end user that the request claims, where the dialect says it with the request.</summary>
+    public string? Subject { get; init; }
 }
 
 /// <summary>What every connection passes.</summary>
@@ -29,11 +35,11 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
     public async Task<Decision<Session>> AdmitAsync(ConnectRequest request)
     {
         var now = clock.GetUtcNow();
-        if (Present(request, now).IsDenied(out var denial, out var presented))
+        if ((await PresentAsync(request, now)).IsDenied(out var denial, out var presented))
         {
             return Refuse(request, null, denial, now);
         }
-        if (presented.Agent is not { } agent)
+        if (presented.Agent is not { } agent || !agent.Speaks(request.Dialect))
         {
             return Refuse(request, presented.Credential, new Denial(DenialReason.AgentUnknown, request.Agent?.Value), now);
         }
@@ -41,24 +47,34 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         {
             return Refuse(request, presented.Credential, denial, now);
         }
+        if (presented.Credential is { Grant.HasFixed: true } locked)
+        {
+            terms = terms with { Fixed = await ledger.ReadFixedAsync(locked.Id) };
+        }
         var session = new Session(presented.Credential?.Grant.ConversationId ?? Session.CreateId(), agent, presented.Credential, terms, now);
-        return await ledger.OpenAsync(session, Started(request, session))
-            ? session
-            : Refuse(request, presented.Credential, new Denial(DenialReason.AlreadyUsed), now);
+        return await ledger.OpenAsync(session, Started(request, session)) is { } reason
+            ? Refuse(request, presented.Credential, new Denial(reason), now)
+            : session;
     }
 
     // What is presented must be valid, on a public agent too; then the agent is the credential's, never the query's.
-    private Decision<Presented> Present(ConnectRequest request, DateTimeOffset now)
+    private async Task<Decision<Presented>> PresentAsync(ConnectRequest request, DateTimeOffset now)
     {
         if (request.Credential is { } text)
         {
-            if (CredentialVerifier.Verify(directory.Ring, text, request.Kind, now).IsDenied(out var denial, out var credential))
+            if ((await VerifyAsync(text, request.Kind, now)).IsDenied(out var denial, out var credential))
             {
                 return denial;
             }
-            return request.Agent is { } named && named != credential.Grant.Agent
+            if (directory.IsRevoked(credential.Id))
+            {
+                return new Denial(DenialReason.Revoked);
+            }
+            var agent = (credential.Grant.Agent ?? request.Agent) is { } opened ? directory.Find(credential.Grant.Project, opened) : null;
+            // By whatever name the request calls it, it must be the credential's.
+            return request.Agent is { } named && directory.Find(credential.Grant.Project, named) != agent
                 ? new Denial(DenialReason.AgentMismatch, named.Value)
-                : new Presented(credential, directory.Find(credential.Grant.Project, credential.Grant.Agent));
+                : new Presented(credential, agent);
         }
         if (request.Key is not null)
         {
@@ -73,10 +89,24 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         return new Presented(null, request.Agent is { } id ? directory.Find(id) : null);
     }
 
+    private async Task<Decision<VerifiedCredential>> VerifyAsync(CredentialText text, CredentialKind kind, DateTimeOffset now)
+    {
+        if (kind.IsSigned())
+        {
+            return CredentialVerifier.Verify(directory.Ring, text, kind, now);
+        }
+        // Its time and its revocation are judged from this row here, and once more in the transaction that opens the session.
+        return CredentialVerifier.IsOpaque(text, kind) && await ledger.FindAsync(CredentialMint.Hash(text.Value)) is { } stored && stored.Kind == kind
+            ? stored.RevokedAt is null ? new VerifiedCredential(stored.Id, kind, stored.Grant, stored.KeyId ?? "") : new Denial(DenialReason.Revoked)
+            : new Denial(DenialReason.CredentialMalformed);
+    }
+
     // A key that may mint may as well open: the same grant, without the detour.
+    private static readonly TimeSpan Moment = TimeSpan.FromSeconds(10);
+
     private static VerifiedCredential Standing(ApiKey key, Agent agent, DateTimeOffset now) =>
         new(CredentialId.Create(now), CredentialKind.SignedUrl,
-            new Grant(key.Project, agent.Id, null, now + MintPolicy.ShortestStart, null, null, [], null), key.Id);
+            new Grant(key.Project, agent.Id, null, now + Moment, null, null, [], null), key.Id);
 
     private sealed record Presented(VerifiedCredential? Credential, Agent? Agent);
 

@@ -17,6 +17,8 @@ public enum DenialReason
     CredentialMissing,
     /// <summary>As <see cref="CredentialMissing"/>, on an agent that is private only because nothing was said about its access.</summary>
     AgentPrivateByDefault,
+    /// <summary>No such credential in the project of the key.</summary>
+    CredentialUnknown,
     /// <summary>The text is no credential at all: length, alphabet, encoding or claims are wrong.</summary>
     CredentialMalformed,
     /// <summary>The message authentication code does not match, or the signing key is unknown or retired.</summary>
@@ -45,6 +47,8 @@ public enum DenialReason
     SubjectMismatch,
     /// <summary>A required variable has no value; the detail is the variable.</summary>
     VariableMissing,
+    /// <summary>The agent has no media server, so that no WebRTC session can be held with it.</summary>
+    MediaMissing,
     /// <summary>Too many refusals from one address.</summary>
     TooManyRefusals,
     /// <summary>The server is shutting down.</summary>

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Postern.Core.Agents;
+using Postern.Core.Credentials;
 using Postern.Core.Keys;
 using Postern.Core.Projects;
 
@@ -13,7 +14,9 @@ namespace Postern.Core;
 public sealed class Directory(KeyRing ring)
 {
     private readonly ConcurrentDictionary<AgentId, Agent> agents = new();
+    private readonly ConcurrentDictionary<(ProjectId, string), AgentId> aliases = new();
     private readonly ConcurrentDictionary<Hash256, ApiKey> keys = new();
+    private readonly ConcurrentDictionary<CredentialId, DateTimeOffset> revoked = new();
     private volatile KeyRing ring = ring;
 
     /// <summary>The signing keys.</summary>
@@ -22,14 +25,51 @@ public sealed class Directory(KeyRing ring)
     /// <summary>The agent of this id, of whatever project.</summary>
     public Agent? Find(AgentId id) => agents.GetValueOrDefault(id);
 
-    /// <summary>The agent of this id if the project owns it: another project's is as unknown as none.</summary>
-    public Agent? Find(ProjectId project, AgentId id) => agents.GetValueOrDefault(id) is { } agent && agent.Project == project ? agent : null;
+    /// <summary>The agent of this id or alias if the project owns it: another project's is as unknown as none.</summary>
+    public Agent? Find(ProjectId project, AgentId id) =>
+        agents.GetValueOrDefault(id) is { } agent ? agent.Project == project ? agent : null
+        : aliases.TryGetValue((project, id.Value), out var aliased) ? agents.GetValueOrDefault(aliased) : null;
 
     /// <summary>Adds or replaces an agent.</summary>
-    public void Put(Agent agent) => agents[agent.Id] = agent;
+    public void Put(Agent agent)
+    {
+        Remove(agent.Id);
+        agents[agent.Id] = agent;
+        foreach (var alias in agent.Aliases)
+        {
+            aliases[(agent.Project, alias)] = agent.Id;
+        }
+    }
 
     /// <summary>Forgets an agent.</summary>
-    public void Remove(AgentId id) => agents.TryRemove(id, out _);
+    public void Remove(AgentId id)
+    {
+        if (agents.TryRemove(id, out var agent))
+        {
+            foreach (var alias in agent.Aliases)
+            {
+                aliases.TryRemove(KeyValuePair.Create((agent.Project, alias), id));
+            }
+        }
+    }
+
+    /// <summary>Refuses a credential from now on; <paramref name="until"/> it would have been valid at the longest.</summary>
+    public void Revoke(CredentialId id, DateTimeOffset until) => revoked[id] = until;
+
+    /// <summary>Whether a credential was revoked.</summary>
+    public bool IsRevoked(CredentialId id) => revoked.ContainsKey(id);
+
+    /// <summary>Forgets revocations of what would be expired by now.</summary>
+    public void ForgetExpired(DateTimeOffset now)
+    {
+        foreach (var (id, until) in revoked)
+        {
+            if (until < now)
+            {
+                revoked.TryRemove(id, out _);
+            }
+        }
+    }
 
     /// <summary>Adds or replaces an API key.</summary>
     public void Put(ApiKey key) => keys[Hash256.From(key.Hash)] = key;

@@ -1,4 +1,6 @@
 using Postern.Core.Audit;
+using Postern.Core.Credentials;
+using Postern.Core.Projects;
 using Postern.Core.Sessions;
 
 namespace Postern.Core;
@@ -12,8 +14,29 @@ public interface ILedger
     /// <summary>Records one event.</summary>
     Task RecordAsync(AuditEvent entry);
 
-    /// <summary>Spends a use if the terms count them, writes the session and <paramref name="entry"/>. False when no use is left: then nothing is written.</summary>
-    Task<bool> OpenAsync(Session session, AuditEvent entry);
+    /// <summary>Keeps a credential that the ledger must know: an opaque one by <paramref name="hash"/>, or one with fixed values.</summary>
+    Task IssueAsync(Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry);
+
+    /// <summary>The opaque credential of this hash, null when there is none.</summary>
+    Task<StoredCredential?> FindAsync(byte[] hash);
+
+    /// <summary>The credential of this id in a project, of whatever kind; null when none was minted.</summary>
+    Task<StoredCredential?> FindAsync(ProjectId project, CredentialId id);
+
+    /// <summary>What was fixed for a credential.</summary>
+    Task<FixedValues> ReadFixedAsync(CredentialId id);
+
+    /// <summary>Gives a kept credential more time, unless it is expired or revoked at that moment; false then.</summary>
+    Task<bool> ExtendAsync(CredentialId id, DateTimeOffset startBy, AuditEvent entry);
+
+    /// <summary>Refuses a credential from now on; every node hears of it. Repeating it changes nothing.</summary>
+    Task RevokeAsync(ProjectId project, CredentialId id, AuditEvent entry);
+
+    /// <summary>
+    /// Spends a use if the terms count them, makes sure that an opaque credential still lives, writes the session and
+    /// <paramref name="entry"/>. AlreadyUsed, Expired or Revoked otherwise: then nothing is written.
+    /// </summary>
+    Task<DenialReason?> OpenAsync(Session session, AuditEvent entry);
 
     /// <summary>Writes how a session ended.</summary>
     Task CloseAsync(Session session, SessionEnd end, AuditEvent entry);

@@ -1,4 +1,5 @@
 using System.Net;
+using Postern.Core.Policy;
 using Postern.Server.Settings;
 
 namespace Postern.Server;
@@ -30,11 +31,20 @@ internal sealed class PosternOptions
     public CertificateOptions Certificate { get; } = new();
     public AgentOptions Agents { get; } = new();
     public SignedUrlOptions SignedUrls { get; } = new();
+    public ClientSecretOptions ClientSecrets { get; } = new();
+    public PersonalAccessTokenOptions PersonalAccessTokens { get; } = new();
     public SessionOptions Sessions { get; } = new();
     public LimitOptions Limits { get; } = new();
     public SecretOptions Secrets { get; } = new();
     public ShutdownOptions Shutdown { get; } = new();
     public LogOptions Log { get; } = new();
+
+    /// <summary>The lifetimes of all kinds of credentials, as the core wants them.</summary>
+    public Lifetimes Lifetimes => new(
+        new Lifetime(SignedUrls.StartWithin, TimeSpan.FromSeconds(10), TimeSpan.FromHours(24)),
+        new Lifetime(ClientSecrets.StartWithin, TimeSpan.FromSeconds(10), TimeSpan.FromHours(2)),
+        new Lifetime(PersonalAccessTokens.Lifetime, TimeSpan.FromSeconds(10), TimeSpan.FromHours(24)),
+        PersonalAccessTokens.MaxAge);
 }
 
 /// <summary>The certificate that HTTPS shows.</summary>
@@ -69,6 +79,23 @@ internal sealed class SignedUrlOptions
 
     [Setting("The same for agents that speak XUNA.", Min = "10s", Max = "24h")]
     public TimeSpan XunaStartWithin { get; set; } = TimeSpan.FromMinutes(5);
+}
+
+/// <summary>How long a client secret may wait for its conversation.</summary>
+internal sealed class ClientSecretOptions
+{
+    [Setting("How long after minting a conversation may start.", Min = "10s", Max = "2h")]
+    public TimeSpan StartWithin { get; set; } = TimeSpan.FromMinutes(10);
+}
+
+/// <summary>How long a personal access token lives.</summary>
+internal sealed class PersonalAccessTokenOptions
+{
+    [Setting("How long after minting, or after the last extension, a conversation may start.", Min = "10s", Max = "24h")]
+    public TimeSpan Lifetime { get; set; } = TimeSpan.FromHours(1);
+
+    [Setting("The age beyond which no extension carries a token.", Min = "10s", Max = "24h")]
+    public TimeSpan MaxAge { get; set; } = TimeSpan.FromHours(24);
 }
 
 /// <summary>The limits of every live session.</summary>

@@ -33,6 +33,10 @@ public static class AuditNames
 {
     /// <summary>A credential was minted.</summary>
     public const string CredentialMinted = "credential.minted";
+    /// <summary>A credential was given more time.</summary>
+    public const string CredentialExtended = "credential.extended";
+    /// <summary>A credential was revoked.</summary>
+    public const string CredentialRevoked = "credential.revoked";
     /// <summary>A mint was refused.</summary>
     public const string MintRefused = "credential.refused";
     /// <summary>A session was admitted.</summary>

@@ -16,7 +16,7 @@ internal static class Claims
         json.WriteStartObject();
         json.WriteString("jti"u8, id.Value);
         json.WriteString("prj"u8, grant.Project.Value);
-        json.WriteString("agt"u8, grant.Agent.Value);
+        json.WriteString("agt"u8, grant.Agent!.Value.Value);
         if (grant.Subject is not null)
         {
             json.WriteString("sub"u8, grant.Subject);
@@ -34,6 +34,10 @@ internal static class Claims
         if (grant.ConversationId is not null)
         {
             json.WriteString("cid"u8, grant.ConversationId);
+        }
+        if (grant.HasFixed)
+        {
+            json.WriteNumber("fix"u8, 1);
         }
         if (!grant.Origins.IsDefaultOrEmpty)
         {
@@ -64,7 +68,7 @@ internal static class Claims
     {
         var reader = new Utf8JsonReader(payload, new JsonReaderOptions { MaxDepth = 2 });
         string? id = null, project = null, agent = null, subject = null, conversation = null;
-        long? issued = null, startBy = null, uses = null, duration = null;
+        long? issued = null, startBy = null, uses = null, duration = null, hasFixed = null;
         ImmutableArray<string> origins = default;
         if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
         {
@@ -80,6 +84,7 @@ internal static class Claims
                 : reader.ValueTextEquals("exp"u8) ? ReadInteger(ref reader, ref startBy)
                 : reader.ValueTextEquals("use"u8) ? ReadInteger(ref reader, ref uses)
                 : reader.ValueTextEquals("dur"u8) ? ReadInteger(ref reader, ref duration)
+                : reader.ValueTextEquals("fix"u8) ? ReadInteger(ref reader, ref hasFixed)
                 : reader.ValueTextEquals("cid"u8) ? ReadText(ref reader, ref conversation)
                 : reader.ValueTextEquals("org"u8) && ReadTexts(ref reader, ref origins);
             if (!known)
@@ -89,10 +94,10 @@ internal static class Claims
         }
         var complete = reader.TokenType == JsonTokenType.EndObject && !reader.Read()
             && id is not null && project is not null && agent is not null && issued is not null
-            && startBy is > 0 and <= LatestTime && uses is null or > 0 and <= int.MaxValue && duration is null or > 0 and <= int.MaxValue;
+            && startBy is > 0 and <= LatestTime && uses is null or > 0 and <= int.MaxValue && hasFixed is null or 1 && duration is null or > 0 and <= int.MaxValue;
         return complete
             ? (new CredentialId(id!), new Grant(new ProjectId(project!), new AgentId(agent!), subject, DateTimeOffset.FromUnixTimeSeconds(startBy!.Value),
-                (int?)uses, duration is { } seconds ? TimeSpan.FromSeconds(seconds) : null, origins.IsDefault ? [] : origins, conversation))
+                (int?)uses, duration is { } seconds ? TimeSpan.FromSeconds(seconds) : null, origins.IsDefault ? [] : origins, conversation) { HasFixed = hasFixed is 1 })
             : null;
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using Postern.Core.Agents;
 using Postern.Core.Projects;
 
@@ -22,7 +23,7 @@ public readonly record struct CredentialId(string Value)
 
 /// <summary>What a credential allows.</summary>
 /// <param name="Project">The project of the key that minted it.</param>
-/// <param name="Agent">The only agent that it opens.</param>
+/// <param name="Agent">The only agent that it opens; null is any of the project, for personal access tokens alone.</param>
 /// <param name="Subject">The end user, opaque and byte-exact (RFC 7519, sub).</param>
 /// <param name="StartBy">A session must start before; a running one outlives it.</param>
 /// <param name="Uses">How many sessions it opens; null is any number.</param>
@@ -30,8 +31,34 @@ public readonly record struct CredentialId(string Value)
 /// <param name="Origins">Further hosts that must match; empty is any.</param>
 /// <param name="ConversationId">The conversation that it opens, when that was fixed at the mint.</param>
 public sealed record Grant(
-    ProjectId Project, AgentId Agent, string? Subject, DateTimeOffset StartBy, int? Uses, TimeSpan? MaxDuration,
-    ImmutableArray<string> Origins, string? ConversationId);
+    ProjectId Project, AgentId? Agent, string? Subject, DateTimeOffset StartBy, int? Uses, TimeSpan? MaxDuration,
+    ImmutableArray<string> Origins, string? ConversationId)
+{
+    /// <summary>Values that the mint has fixed are in the ledger, under the credential's id: a client could read a token, and it has a size.</summary>
+    public bool HasFixed { get; init; }
+}
+
+/// <summary>What the mint fixed and no client can change.</summary>
+/// <param name="Variables">Dynamic variables by name.</param>
+/// <param name="Fields">Configuration leaves by dotted path, in the naming of the dialect that minted.</param>
+public sealed record FixedValues(IReadOnlyDictionary<string, JsonElement> Variables, IReadOnlyDictionary<string, JsonElement> Fields)
+{
+    /// <summary>Nothing is fixed.</summary>
+    public static readonly FixedValues None = new(new Dictionary<string, JsonElement>(), new Dictionary<string, JsonElement>());
+
+    /// <summary>Whether nothing is fixed.</summary>
+    public bool IsEmpty => Variables.Count == 0 && Fields.Count == 0;
+}
+
+/// <summary>A credential as the ledger keeps it: never its text.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Kind">Its kind.</param>
+/// <param name="Grant">What it allows; <see cref="Grant.StartBy"/> is its present expiry.</param>
+/// <param name="KeyId">The API key that minted it.</param>
+/// <param name="MintedAt">When.</param>
+/// <param name="RevokedAt">When it was revoked, if it was; a revoked minting key counts.</param>
+/// <param name="Used">How many sessions it has opened, where that is counted.</param>
+public sealed record StoredCredential(CredentialId Id, CredentialKind Kind, Grant Grant, string? KeyId, DateTimeOffset MintedAt, DateTimeOffset? RevokedAt, int Used);
 
 /// <summary>A minted credential. Only this value holds its text.</summary>
 public sealed record Credential(CredentialId Id, CredentialKind Kind, Grant Grant, CredentialText Text);

@@ -6,13 +6,19 @@ using Postern.Core.Keys;
 
 namespace Postern.Core.Credentials;
 
-/// <summary>Writes a grant as a signed, self-contained credential: prefix of the kind, then a compact JWS (HS256).</summary>
+/// <summary>Writes a grant as a credential: prefix of the kind, then a compact JWS (HS256), or 256 random bits that only the ledger understands.</summary>
 public static class CredentialIssuer
 {
-    /// <summary>A new credential signed by <paramref name="key"/>.</summary>
+    /// <summary>A new credential; <paramref name="key"/> signs it where the kind is signed.</summary>
     public static Credential Issue(SigningKey key, CredentialKind kind, Grant grant, DateTimeOffset now)
     {
         var id = CredentialId.Create(now);
+        if (!kind.IsSigned())
+        {
+            Span<byte> secret = stackalloc byte[32];
+            RandomText.Bytes(secret);
+            return new Credential(id, kind, grant, new CredentialText(kind.Prefix() + Base64Text.Encode(secret)));
+        }
         var buffer = new ArrayBufferWriter<byte>(384);
         using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { SkipValidation = true }))
         {

@@ -9,15 +9,27 @@ public enum CredentialKind
     ConversationToken,
     /// <summary>For the realtime protocol, by bearer header or subprotocol.</summary>
     ClientSecret,
+    /// <summary>Opaque text in an API key's place; only its hash is kept, its time lives in the ledger.</summary>
+    PersonalAccessToken,
 }
 
 internal static class CredentialKinds
 {
+    /// <summary>Whether it is a signed text; the others are random texts that the ledger knows.</summary>
+    public static bool IsSigned(this CredentialKind kind) => kind switch
+    {
+        CredentialKind.SignedUrl or CredentialKind.ConversationToken or CredentialKind.ClientSecret => true,
+        CredentialKind.PersonalAccessToken => false,
+        _ => throw new ArgumentOutOfRangeException(nameof(kind)),
+    };
+
+    /// <summary>The <c>typ</c> of a signed one.</summary>
     public static string Type(this CredentialKind kind) => kind switch
     {
         CredentialKind.SignedUrl => "postern-url",
         CredentialKind.ConversationToken => "postern-conversation",
         CredentialKind.ClientSecret => "postern-secret",
+        CredentialKind.PersonalAccessToken => "",
         _ => throw new ArgumentOutOfRangeException(nameof(kind)),
     };
 
@@ -27,6 +39,7 @@ internal static class CredentialKinds
         CredentialKind.SignedUrl => "psu_",
         CredentialKind.ConversationToken => "pct_",
         CredentialKind.ClientSecret => "ek_",
+        CredentialKind.PersonalAccessToken => "pat_",
         _ => throw new ArgumentOutOfRangeException(nameof(kind)),
     };
 }

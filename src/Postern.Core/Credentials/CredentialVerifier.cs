@@ -22,6 +22,10 @@ public static class CredentialVerifier
         {
             return new Denial(OtherKind(text, kind) ? DenialReason.WrongKind : DenialReason.CredentialMalformed);
         }
+        if (!kind.IsSigned())
+        {
+            return new Denial(DenialReason.CredentialMalformed); // nothing to verify: the ledger knows it or nobody does
+        }
         var length = text.Length - kind.Prefix().Length;
         var rented = ArrayPool<byte>.Shared.Rent(length * 2);
         try
@@ -45,6 +49,11 @@ public static class CredentialVerifier
             ArrayPool<byte>.Shared.Return(rented, clearArray: true);
         }
     }
+
+    /// <summary>Whether a text can be an opaque credential of this kind: checked before anything is looked up.</summary>
+    public static bool IsOpaque(CredentialText credential, CredentialKind kind) =>
+        credential.Value.Length == kind.Prefix().Length + 43 && credential.Value.StartsWith(kind.Prefix(), StringComparison.Ordinal)
+        && Base64Text.IsAlphabet(credential.Value);
 
     private static bool OtherKind(string text, CredentialKind kind)
     {

@@ -40,7 +40,7 @@ public sealed class SigningKey
             throw new ArgumentException("A key id has 1 to 64 characters of A-Z a-z 0-9 _ -.", nameof(id));
         }
         (Id, this.secret, State, VerifiesUntil) = (id, secret.ToArray(), state, verifiesUntil);
-        headers = [.. Enum.GetValues<CredentialKind>().Select(kind => Encoding.ASCII.GetBytes(
+        headers = [.. Enum.GetValues<CredentialKind>().Where(kind => kind.IsSigned()).Select(kind => Encoding.ASCII.GetBytes(
             Base64Text.Encode(Encoding.UTF8.GetBytes($$"""{"alg":"HS256","typ":"{{kind.Type()}}","kid":"{{id}}"}"""))))];
     }
 

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Projects;
@@ -7,48 +8,65 @@ namespace Postern.Core.Policy;
 /// <summary>What may be minted: a pure function of agent, request and time.</summary>
 public static class MintPolicy
 {
-    /// <summary>A credential may start a session after this at the earliest.</summary>
-    public static readonly TimeSpan ShortestStart = TimeSpan.FromSeconds(10);
-
-    /// <summary>A credential may start a session until this at the latest.</summary>
-    public static readonly TimeSpan LongestStart = TimeSpan.FromHours(24);
+    /// <summary>Values fixed at the mint are kept in the ledger; this many bytes of JSON at most.</summary>
+    public const int MostFixedBytes = 32 * 1024;
 
     /// <summary>A credential names so many hosts at the most.</summary>
     public const int MostOrigins = 10;
 
-    /// <summary>The grant, or RequestInvalid naming the member and its range.</summary>
-    public static Decision<Grant> Decide(Agent agent, MintRequest request, DateTimeOffset now)
+    /// <summary>The grant, or RequestInvalid naming the member and its range. <paramref name="agent"/> is null for an unbound personal access token.</summary>
+    public static Decision<Grant> Decide(ProjectId project, Agent? agent, MintRequest request, Lifetimes lifetimes, DateTimeOffset now)
     {
-        var startWithin = request.StartWithin ?? agent.Credentials.StartWithin;
-        if (startWithin < ShortestStart || startWithin > LongestStart)
+        var lifetime = lifetimes.Of(request.Kind);
+        var ownDefault = request.Kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken ? agent?.Credentials.StartWithin : null;
+        var startWithin = request.StartWithin ?? ownDefault ?? lifetime.Default;
+        if (startWithin < lifetime.Shortest || startWithin > lifetime.Longest)
         {
-            return new Denial(DenialReason.RequestInvalid, $"the time to start must lie between {ShortestStart.TotalSeconds:0} and {LongestStart.TotalSeconds:0} seconds");
+            return Invalid($"the time to start must lie between {lifetime.Shortest.TotalSeconds:0} and {lifetime.Longest.TotalSeconds:0} seconds");
+        }
+        if (request.Kind == CredentialKind.ConversationToken && agent?.Media is null)
+        {
+            return new Denial(DenialReason.MediaMissing);
         }
         if (request.MaxDuration is { } duration && duration < TimeSpan.FromSeconds(1))
         {
-            return new Denial(DenialReason.RequestInvalid, "the longest session duration must be at least 1 second");
-        }
-        if (request.Subject is { } subject && !Subject.IsValid(subject))
-        {
-            return new Denial(DenialReason.RequestInvalid, Subject.Rule);
+            return Invalid("the longest session duration must be at least 1 second");
         }
         if (request.Uses is < 1)
         {
-            return new Denial(DenialReason.RequestInvalid, "a credential opens at least 1 session");
+            return Invalid("a credential opens at least 1 session");
+        }
+        if (request.Subject is { } subject && !Subject.IsValid(subject))
+        {
+            return Invalid(Subject.Rule);
         }
         if (request.Origins.Length > MostOrigins)
         {
-            return new Denial(DenialReason.RequestInvalid, $"a credential names at most {MostOrigins} hosts");
+            return Invalid($"a credential names at most {MostOrigins} hosts");
         }
         foreach (var origin in request.Origins)
         {
             if (!AllowedHost.TryParse(origin, out _, out var problem))
             {
-                return new Denial(DenialReason.RequestInvalid, problem);
+                return Invalid(problem);
             }
         }
+        if (Size(request.Fixed) > MostFixedBytes)
+        {
+            return Invalid($"the fixed values may have {MostFixedBytes} bytes at most");
+        }
         var conversation = request.FixConversation ? Sessions.Session.CreateId() : null;
-        var uses = agent.Credentials.SingleUse || request.FixConversation ? 1 : request.Uses;
-        return new Grant(agent.Project, agent.Id, request.Subject, now + startWithin, uses, request.MaxDuration, request.Origins, conversation);
+        var singleUse = request.FixConversation || (agent is { Credentials.SingleUse: true } && request.Kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken);
+        return new Grant(project, agent?.Id, request.Subject, now + startWithin, singleUse ? 1 : request.Uses, request.MaxDuration, request.Origins, conversation)
+        {
+            HasFixed = !request.Fixed.IsEmpty,
+        };
     }
+
+    private static int Size(FixedValues values) =>
+        values.Variables.Sum(Length) + values.Fields.Sum(Length);
+
+    private static int Length(KeyValuePair<string, JsonElement> member) => member.Key.Length + member.Value.GetRawText().Length;
+
+    private static Denial Invalid(string rule) => new(DenialReason.RequestInvalid, rule);
 }

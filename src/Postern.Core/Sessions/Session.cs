@@ -9,6 +9,9 @@ namespace Postern.Core.Sessions;
 /// <param name="Uses">How many sessions the credential opens; null is any number.</param>
 public sealed record SessionTerms(DateTimeOffset EndBy, string? Subject, int? Uses)
 {
+    /// <summary>What the mint fixed.</summary>
+    public FixedValues Fixed { get; init; } = FixedValues.None;
+
     /// <summary>The narrower of the agent's limits and the grant's.</summary>
     public static SessionTerms From(AgentLimits limits, Grant? grant, DateTimeOffset now) =>
         new(now + (grant?.MaxDuration is { } longest && longest < limits.MaxDuration ? longest : limits.MaxDuration), grant?.Subject, grant?.Uses);

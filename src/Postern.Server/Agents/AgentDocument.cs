@@ -26,7 +26,7 @@ internal static class AgentDocument
                 Permissions(Member(root, "platform_settings", "overrides"))),
             new AgentLimits(MaxDuration(configuration) ?? options.Sessions.MaxDuration),
             (Dialects.Dialects.Named(row.Dialect) ?? Dialects.Dialects.All[0]).Credentials(options),
-            row.Upstream, configuration);
+            row.Upstream, configuration) { Aliases = row.Aliases, OnlyDialects = row.OnlyDialects, Media = row.Media };
     }
 
     /// <summary>The member at the end of a path of objects, null where there is none.</summary>
@@ -48,7 +48,7 @@ internal static class AgentDocument
         Member(auth, "allowlist") is not { ValueKind: JsonValueKind.Array } list ? [] :
         [.. list.EnumerateArray()
             .Select(item => Member(item, "hostname") is { ValueKind: JsonValueKind.String } host && AllowedHost.TryParse(host.GetString()!, out var entry, out _) ? entry : (AllowedHost?)null)
-            .OfType<AllowedHost>()];
+            .OfType<AllowedHost>().Distinct()];
 
     private static bool Flag(JsonElement? element, string name) => Member(element, name) is { ValueKind: JsonValueKind.True };
 

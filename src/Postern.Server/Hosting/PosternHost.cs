@@ -1,9 +1,15 @@
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Postern.Core;
+using Postern.Core.Agents;
+using Postern.Core.Credentials;
+using Postern.Core.Sessions;
+using Postern.Server.Admin;
+using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
+using Postern.Server.Try;
 
 namespace Postern.Server.Hosting;
 
@@ -23,6 +29,9 @@ internal sealed class PosternHost : IAsyncDisposable
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
 
+    /// <summary>The one-time code for the page to try it on that the first start made; null at every later start.</summary>
+    public string? FirstTryCode { get; private init; }
+
     /// <summary>The addresses that are listened on, such as <c>http://127.0.0.1:8080</c>.</summary>
     public IReadOnlyList<string> Addresses => [.. app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
 
@@ -38,6 +47,7 @@ internal sealed class PosternHost : IAsyncDisposable
         try
         {
             var firstKey = await store.FirstStartAsync(options, wantedKey);
+            var firstTryCode = firstKey is null ? null : await store.TryCodes.CreateAsync();
             var node = NodeName(options);
             await store.EndLostSessionsAsync(node);
             var directory = store.Feed.Load(store.Keys.ReadRing()!);
@@ -49,12 +59,13 @@ internal sealed class PosternHost : IAsyncDisposable
             KestrelSettings.Apply(builder, options, certificates);
             app = builder.Build();
 
-            var ledger = new SqlLedger(store.Writer, store.Refusals, node);
+            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node);
             var live = new LiveSessions();
+            store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
-            return new PosternHost(app, store, certificates, live, options, clock) { FirstKey = firstKey };
+            return new PosternHost(app, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -84,7 +95,7 @@ internal sealed class PosternHost : IAsyncDisposable
     private static void Map(
         WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)
     {
-        var mint = new CredentialMint(directory, ledger, clock);
+        var mint = new CredentialMint(directory, ledger, options.Lifetimes, clock);
         var gate = new ConnectionGate(directory, ledger, clock);
         var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
         var address = new ServerAddress(options);
@@ -97,12 +108,35 @@ internal sealed class PosternHost : IAsyncDisposable
             mints.Map(app, dialect);
         }
         var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, new SessionTimers(clock), limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
-        foreach (var dialect in Dialects.Dialects.All)
+        foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
         }
+        var rest = new RestAccess(directory, limiter);
+        new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
+        new WidgetRest(rest, directory, store.Agents, clock).Map(app);
+        new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
+        new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
+        var admin = new AdminAccess(directory, limiter);
+        new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
+        new SessionsAdmin(admin, live).Map(app);
+        var sessions = new TrySessions(directory, ledger, clock);
+        new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
         Health.Map(app, store, live, clock);
         app.UseEndpoints(static _ => { });
+    }
+
+    // A personal access token is judged when a session begins and never again: revoking it ends nothing that runs.
+    private static void Revoke(LiveSessions live, Core.Directory directory, string kind, string id)
+    {
+        if (kind == "revocation")
+        {
+            live.End(session => session.Credential is { Kind: not CredentialKind.PersonalAccessToken } credential && credential.Id.Value == id, SessionEndReason.Revoked);
+        }
+        if (kind == "agent" && directory.Find(new AgentId(id)) is null)
+        {
+            live.End(session => session.Agent.Id.Value == id, SessionEndReason.Revoked);
+        }
     }
 
     // A node is a data folder: sessions that it has left open are its own to end at the next start.

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Data.Common;
 using System.Text.Json;
 using Postern.Core.Agents;
@@ -11,24 +12,38 @@ namespace Postern.Server.Storage;
 /// <param name="PrivateByDefault">Nothing was said about its access, so the project's default was written.</param>
 internal sealed record AgentRow(
     AgentId Id, ProjectId Project, string Name, string Dialect, string Document, bool PrivateByDefault, Upstream Upstream,
-    DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt);
+    DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt)
+{
+    /// <summary>Further names, unique in the project.</summary>
+    public ImmutableArray<string> Aliases { get; init; } = [];
+
+    /// <summary>The only dialects that reach it; empty is every one.</summary>
+    public ImmutableArray<string> OnlyDialects { get; init; } = [];
+
+    /// <summary>Where its WebRTC sessions are held.</summary>
+    public MediaServer? Media { get; init; }
+}
 
 /// <summary>Which agents to list. <paramref name="After"/> is the last one of the page before.</summary>
 internal sealed record AgentQuery(ProjectId Project, string Search, bool Descending, bool ByName, int Limit, (string Sort, string Id)? After);
 
+/// <summary>A project's own settings for new agents; null is the installation's.</summary>
+internal sealed record ProjectDefaults(string? Dialect, string? Access);
+
 /// <summary>Agents in SQL. Every change carries its audit row and its change number.</summary>
 internal sealed class AgentStore(Database database, GroupedWriter writer, SecretBox secrets, TimeProvider clock)
 {
-    private const string Columns = "id, project_id, name, dialect, document, private_by_default, upstream_url, upstream_headers, created_at, updated_at";
+    private const string Columns = "id, project_id, name, dialect, document, private_by_default, upstream_url, upstream_headers, created_at, updated_at, only_dialects, media_url, media_secret";
 
     public Task CreateAsync(AgentRow row, string? keyId) => writer.WriteAsync(transaction => Insert(transaction, row, keyId));
 
     /// <summary>Adds an agent to a transaction.</summary>
     public void Insert(WriteTransaction transaction, AgentRow row, string? keyId)
     {
-        transaction.Execute($"insert into agent ({Columns}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        transaction.Execute($"insert into agent ({Columns}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             row.Id.Value, row.Project.Value, row.Name, row.Dialect, row.Document, row.PrivateByDefault ? 1 : 0,
-            Url(row.Upstream), Headers(row.Id, row.Upstream), row.CreatedAt.ToUnixTimeMilliseconds(), row.UpdatedAt.ToUnixTimeMilliseconds());
+            Url(row.Upstream), Headers(row.Id, row.Upstream), row.CreatedAt.ToUnixTimeMilliseconds(), row.UpdatedAt.ToUnixTimeMilliseconds(), string.Join(' ', row.OnlyDialects), row.Media?.Url, Seal(row.Id, row.Media));
+        InsertAliases(transaction, row);
         Note(transaction, AuditNames.AgentCreated, row.Project, row.Id, keyId, row.Name);
     }
 
@@ -45,10 +60,13 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
             {
                 return null;
             }
-            var row = change(transaction.Read($"select {Columns} from agent where id = $1", Row, id.Value)!);
+            var present = transaction.Read($"select {Columns} from agent where id = $1", Row, id.Value)!;
+            var row = change(present with { Aliases = [.. transaction.Texts("select alias from agent_alias where agent_id = $1 order by alias", id.Value)] });
             transaction.Execute(
-                "update agent set name = $1, dialect = $2, document = $3, private_by_default = $4, upstream_url = $5, upstream_headers = $6 where id = $7",
-                row.Name, row.Dialect, row.Document, row.PrivateByDefault ? 1 : 0, Url(row.Upstream), Headers(id, row.Upstream), id.Value);
+                "update agent set name = $1, dialect = $2, document = $3, private_by_default = $4, upstream_url = $5, upstream_headers = $6, only_dialects = $7, media_url = $8, media_secret = $9 where id = $10",
+                row.Name, row.Dialect, row.Document, row.PrivateByDefault ? 1 : 0, Url(row.Upstream), Headers(id, row.Upstream), string.Join(' ', row.OnlyDialects), row.Media?.Url, Seal(id, row.Media), id.Value);
+            transaction.Execute("delete from agent_alias where agent_id = $1", id.Value);
+            InsertAliases(transaction, row);
             Note(transaction, AuditNames.AgentChanged, project, id, keyId, what);
             return row;
         });
@@ -64,10 +82,19 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
     });
 
     /// <summary>The agent of this id, of whatever project.</summary>
-    public AgentRow? Read(AgentId id) => ReadRows($"select {Columns} from agent where id = $1", id.Value).SingleOrDefault();
+    public AgentRow? Read(AgentId id) => WithAliases(ReadRows($"select {Columns} from agent where id = $1", id.Value)).SingleOrDefault();
+
+    /// <summary>What the project says about its new agents.</summary>
+    public ProjectDefaults ReadDefaults(ProjectId project)
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select dialect, default_access from project where id = $1", project.Value);
+        using var reader = command.ExecuteReader();
+        return reader.Read() ? new ProjectDefaults(reader.Text(0), reader.Text(1)) : new ProjectDefaults(null, null);
+    }
 
     /// <summary>All agents of all projects.</summary>
-    public List<AgentRow> ReadAll() => ReadRows($"select {Columns} from agent order by created_at, id");
+    public IEnumerable<AgentRow> ReadAll() => WithAliases(ReadRows($"select {Columns} from agent order by created_at, id"));
 
     /// <summary>One page, at most <see cref="AgentQuery.Limit"/> rows.</summary>
     public List<AgentRow> List(AgentQuery query)
@@ -76,7 +103,8 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         var (compare, order) = query.Descending ? ("<", "desc") : (">", "asc");
         var after = query.After is null ? "" : $" and ({sort}, id) {compare} ($4, $5)";
         var sql = $"select {Columns} from agent where project_id = $1 and lower(name) like $2 escape '\\' {after} order by {sort} {order}, id {order} limit $3";
-        var like = "%" + query.Search.ToLowerInvariant().Replace("\\", "\\\\", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal).Replace("_", "\\_", StringComparison.Ordinal) + "%";
+        // Both databases fold ASCII alone.
+        var like = "%" + string.Concat(query.Search.Select(c => char.IsAscii(c) ? char.ToLowerInvariant(c) : c)).Replace("\\", "\\\\", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal).Replace("_", "\\_", StringComparison.Ordinal) + "%";
         return query.After is { } last
             ? ReadRows(sql, query.Project.Value, like, query.Limit, query.ByName ? last.Sort : long.Parse(last.Sort, System.Globalization.CultureInfo.InvariantCulture), last.Id)
             : ReadRows(sql, query.Project.Value, like, query.Limit);
@@ -100,8 +128,38 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         var id = new AgentId(reader.GetString(0));
         return new AgentRow(id, new ProjectId(reader.GetString(1)), reader.GetString(2), reader.GetString(3), reader.GetString(4), reader.GetInt64(5) != 0,
             reader.Text(6) is { } url ? new Upstream.Relay(url, [.. OpenHeaders(id, reader.IsDBNull(7) ? null : (byte[])reader.GetValue(7))]) : new Upstream.Echo(),
-            reader.Time(8), reader.Time(9));
+            reader.Time(8), reader.Time(9)) { OnlyDialects = [.. reader.GetString(10).Split(' ', StringSplitOptions.RemoveEmptyEntries)], Media = OpenMedia(id, reader) };
     }
+
+    private IEnumerable<AgentRow> WithAliases(List<AgentRow> rows)
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select agent_id, alias from agent_alias where $1 = '' or agent_id = $1 order by alias", rows is [var only] ? only.Id.Value : "");
+        using var reader = command.ExecuteReader();
+        var aliases = new List<(string Agent, string Alias)>();
+        while (reader.Read())
+        {
+            aliases.Add((reader.GetString(0), reader.GetString(1)));
+        }
+        var byAgent = aliases.ToLookup(pair => pair.Agent, pair => pair.Alias, StringComparer.Ordinal);
+        return [.. rows.Select(row => row with { Aliases = [.. byAgent[row.Id.Value]] })];
+    }
+
+    // Unique in the project: the primary key refuses a second agent of the same alias.
+    private static void InsertAliases(WriteTransaction transaction, AgentRow row)
+    {
+        foreach (var alias in row.Aliases)
+        {
+            transaction.Execute("insert into agent_alias (project_id, alias, agent_id) values ($1, $2, $3)", row.Project.Value, alias, row.Id.Value);
+        }
+    }
+
+    private byte[]? Seal(AgentId id, MediaServer? media) =>
+        media is null ? null : secrets.Seal("media secret " + id, JsonSerializer.SerializeToUtf8Bytes(new[] { media.Key, media.Secret }, JsonSerializerOptions.Strict));
+
+    private MediaServer? OpenMedia(AgentId id, DbDataReader reader) =>
+        reader.Text(11) is { } url && JsonSerializer.Deserialize<string[]>(secrets.Open("media secret " + id, (byte[])reader.GetValue(12)), JsonSerializerOptions.Strict) is [var key, var secret]
+            ? new MediaServer(url, key, secret) : null;
 
     private static string? Url(Upstream upstream) => (upstream as Upstream.Relay)?.Url;
 

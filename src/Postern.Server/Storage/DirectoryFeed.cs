@@ -8,7 +8,7 @@ namespace Postern.Server.Storage;
 /// Keeps the directory in memory equal to the database: everything once, then the numbered changes, whichever process wrote them.
 /// A change made here is seen before it is answered, one made elsewhere within <see cref="Interval"/>.
 /// </summary>
-internal sealed class DirectoryFeed(Database database, AgentStore agents, KeyStore keys, PosternOptions options, TimeProvider clock) : IAsyncDisposable
+internal sealed class DirectoryFeed(Database database, AgentStore agents, KeyStore keys, CredentialStore credentials, PosternOptions options, TimeProvider clock) : IAsyncDisposable
 {
     /// <summary>How often changes of other processes are looked for.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(200);
@@ -33,6 +33,10 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
         foreach (var key in keys.ReadApiKeys())
         {
             directory.Put(key);
+        }
+        foreach (var (id, until) in credentials.ReadRevocations(clock.GetUtcNow()))
+        {
+            directory.Revoke(id, until);
         }
         foreach (var row in agents.ReadAll())
         {
@@ -107,6 +111,10 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
                 break;
             case "key":
                 keys.ReadApiKeys(id).ForEach(directory!.Put);
+                break;
+            case "revocation":
+                credentials.ReadRevocations(clock.GetUtcNow(), id).ForEach(revoked => directory!.Revoke(revoked.Id, revoked.Until));
+                directory!.ForgetExpired(clock.GetUtcNow());
                 break;
             case "signing_key" when keys.ReadRing() is { } ring:
                 directory!.Ring = ring;

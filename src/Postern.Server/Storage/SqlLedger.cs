@@ -1,31 +1,53 @@
 using Postern.Core;
 using Postern.Core.Audit;
+using Postern.Core.Credentials;
+using Postern.Core.Projects;
 using Postern.Core.Sessions;
 
 namespace Postern.Server.Storage;
 
-/// <summary>The ledger over SQL: each call is a job of the grouped writer.</summary>
-internal sealed class SqlLedger(GroupedWriter writer, RefusalCount refusals, string node) : ILedger
+/// <summary>The ledger over SQL: each change is a job of the grouped writer, reads are <see cref="CredentialStore"/>'s.</summary>
+internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credentials, RefusalCount refusals, string node) : ILedger
 {
     public Task RecordAsync(AuditEvent entry) =>
         entry.Reason is not null && refusals.TryCount(entry, out var counted) ? counted : writer.WriteAsync(transaction => transaction.Audit(entry));
 
-    public Task<bool> OpenAsync(Session session, AuditEvent entry) => writer.WriteAsync(transaction =>
+    public Task IssueAsync(Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry) =>
+        writer.WriteAsync(transaction => credentials.Insert(transaction, credential, keyId, hash, values, entry));
+
+    public Task<StoredCredential?> FindAsync(byte[] hash) => Task.FromResult(credentials.Find(hash));
+
+    public Task<StoredCredential?> FindAsync(ProjectId project, CredentialId id) => Task.FromResult(credentials.Find(project, id));
+
+    public Task<FixedValues> ReadFixedAsync(CredentialId id) => Task.FromResult(credentials.ReadFixed(id));
+
+    public Task<bool> ExtendAsync(CredentialId id, DateTimeOffset startBy, AuditEvent entry) =>
+        writer.WriteAsync(transaction => CredentialStore.Extend(transaction, id, startBy, entry));
+
+    public Task RevokeAsync(ProjectId project, CredentialId id, AuditEvent entry) =>
+        writer.WriteAsync(transaction => CredentialStore.Revoke(transaction, id, entry));
+
+    public Task<DenialReason?> OpenAsync(Session session, AuditEvent entry) => writer.WriteAsync(transaction =>
     {
+        var now = session.StartedAt.ToUnixTimeMilliseconds();
+        if (session.Credential is { Kind: CredentialKind.PersonalAccessToken } token && CredentialStore.WhyDead(transaction, token.Id, now) is { } dead)
+        {
+            return (DenialReason?)dead;
+        }
         if (session.Terms.Uses is { } uses && transaction.Execute(
             """
             insert into redemption (credential_id, uses, first_at) values ($1, 1, $2)
             on conflict (credential_id) do update set uses = redemption.uses + 1 where redemption.uses < $3
-            """, session.Credential!.Id.Value, session.StartedAt.ToUnixTimeMilliseconds(), uses) == 0)
+            """, session.Credential!.Id.Value, now, uses) == 0)
         {
-            return false;
+            return DenialReason.AlreadyUsed;
         }
         transaction.Execute(
             "insert into session (id, project_id, agent_id, credential_id, subject, node, started_at, end_by) values ($1, $2, $3, $4, $5, $6, $7, $8)",
             session.Id, session.Agent.Project.Value, session.Agent.Id.Value, session.Credential?.Id.Value, session.Terms.Subject, node,
-            session.StartedAt.ToUnixTimeMilliseconds(), session.Terms.EndBy.ToUnixTimeMilliseconds());
+            now, session.Terms.EndBy.ToUnixTimeMilliseconds());
         transaction.Audit(entry);
-        return true;
+        return null;
     });
 
     public Task CloseAsync(Session session, SessionEnd end, AuditEvent entry) => writer.WriteAsync(transaction =>

@@ -24,8 +24,10 @@ internal sealed class Store : IAsyncDisposable
         Refusals = new RefusalCount(Writer, clock);
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
+        Credentials = new CredentialStore(Database);
         Conversations = new ConversationStore(Database, Writer);
-        Feed = new DirectoryFeed(Database, Agents, Keys, options, clock);
+        TryCodes = new TryCodes(Database, Writer, clock);
+        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, options, clock);
     }
 
     public Database Database { get; }
@@ -33,7 +35,9 @@ internal sealed class Store : IAsyncDisposable
     public RefusalCount Refusals { get; }
     public AgentStore Agents { get; }
     public KeyStore Keys { get; }
+    public CredentialStore Credentials { get; }
     public ConversationStore Conversations { get; }
+    public TryCodes TryCodes { get; }
     public DirectoryFeed Feed { get; }
 
     /// <summary>How many migrations opening it applied.</summary>
@@ -64,6 +68,7 @@ internal sealed class Store : IAsyncDisposable
             "update session set ended_at = $1, end_reason = 'Lost', close_code = 1006, detail = 'the server was killed' where id = (select id from session where node = $2 and ended_at is null limit 1) returning id",
             now.ToUnixTimeMilliseconds(), node) is string id)
         {
+            ConversationStore.EndLost(transaction, id, now);
             transaction.Audit(new Core.Audit.AuditEvent(now, Core.Audit.AuditNames.SessionEnded) { Session = id, Reason = "Lost", Detail = "the server was killed" });
             lost++;
         }

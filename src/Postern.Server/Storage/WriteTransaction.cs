@@ -34,6 +34,18 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         return reader.Read() ? row(reader) : null;
     }
 
+    /// <summary>The first column of every row.</summary>
+    public List<string> Texts(string sql, params ReadOnlySpan<object?> values)
+    {
+        using var reader = Prepared(sql, values).ExecuteReader();
+        var texts = new List<string>();
+        while (reader.Read())
+        {
+            texts.Add(reader.GetString(0));
+        }
+        return texts;
+    }
+
     /// <summary>Adds an audit row to the transaction.</summary>
     public void Audit(AuditEvent entry, int occurrences = 1) => audit.Add((entry, occurrences));
 

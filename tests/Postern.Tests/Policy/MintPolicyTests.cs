@@ -2,6 +2,7 @@ using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Policy;
+using Postern.Server;
 using Postern.Tests.Credentials;
 using Postern.Tests.Storage;
 
@@ -24,7 +25,7 @@ public sealed class MintPolicyTests
     [InlineData(1e9, false)]
     public void StartWithin_Range_IsTenSecondsToADay(double seconds, bool allowed)
     {
-        var decision = MintPolicy.Decide(Agent, Request() with { StartWithin = TimeSpan.FromSeconds(seconds) }, Forge.Now);
+        var decision = Decide(Agent, Request() with { StartWithin = TimeSpan.FromSeconds(seconds) }, Forge.Now);
 
         Assert.Equal(allowed ? null : DenialReason.RequestInvalid, decision.Denial?.Reason);
         if (!decision.IsDenied(out var denial, out var grant))
@@ -45,7 +46,7 @@ public sealed class MintPolicyTests
     [InlineData(1, true)]
     [InlineData(1e6, true)] // the agent's limit is the narrower one then
     public void MaxDuration_Range_IsASecondAtLeast(double seconds, bool allowed) =>
-        Assert.Equal(allowed, MintPolicy.Decide(Agent, Request() with { MaxDuration = TimeSpan.FromSeconds(seconds) }, Forge.Now).Denial is null);
+        Assert.Equal(allowed, Decide(Agent, Request() with { MaxDuration = TimeSpan.FromSeconds(seconds) }, Forge.Now).Denial is null);
 
     [Theory]
     [Trait("attack", "B14")]
@@ -60,7 +61,7 @@ public sealed class MintPolicyTests
     {
         var agent = Agent with { Credentials = new CredentialDefaults(TimeSpan.FromMinutes(15), singleUse) };
 
-        Assert.False(MintPolicy.Decide(agent, Request() with { Uses = asked, FixConversation = fix }, Forge.Now).IsDenied(out _, out var grant));
+        Assert.False(Decide(agent, Request() with { Uses = asked, FixConversation = fix }, Forge.Now).IsDenied(out _, out var grant));
 
         Assert.Equal(granted, grant.Uses);
         Assert.Equal(fix, grant.ConversationId is not null);
@@ -72,16 +73,16 @@ public sealed class MintPolicyTests
     [InlineData(-1)]
     [InlineData(int.MinValue)]
     public void Uses_LessThanOne_AreRefused(int uses) =>
-        Assert.Equal(DenialReason.RequestInvalid, MintPolicy.Decide(Agent, Request() with { Uses = uses }, Forge.Now).Denial?.Reason);
+        Assert.Equal(DenialReason.RequestInvalid, Decide(Agent, Request() with { Uses = uses }, Forge.Now).Denial?.Reason);
 
     [Fact]
     [Trait("attack", "B14")]
     public void Origins_MoreThanTenOrNoHosts_AreRefused()
     {
-        Assert.Null(MintPolicy.Decide(Agent, Request() with { Origins = ["app.example.com"] }, Forge.Now).Denial);
-        Assert.Null(MintPolicy.Decide(Agent, Request() with { Origins = [.. Enumerable.Range(0, 10).Select(i => $"h{i}.example")] }, Forge.Now).Denial);
-        Assert.Equal(DenialReason.RequestInvalid, MintPolicy.Decide(Agent, Request() with { Origins = [.. Enumerable.Range(0, 11).Select(i => $"h{i}.example")] }, Forge.Now).Denial?.Reason);
-        Assert.Equal(DenialReason.RequestInvalid, MintPolicy.Decide(Agent, Request() with { Origins = ["*.example.com"] }, Forge.Now).Denial?.Reason);
+        Assert.Null(Decide(Agent, Request() with { Origins = ["app.example.com"] }, Forge.Now).Denial);
+        Assert.Null(Decide(Agent, Request() with { Origins = [.. Enumerable.Range(0, 10).Select(i => $"h{i}.example")] }, Forge.Now).Denial);
+        Assert.Equal(DenialReason.RequestInvalid, Decide(Agent, Request() with { Origins = [.. Enumerable.Range(0, 11).Select(i => $"h{i}.example")] }, Forge.Now).Denial?.Reason);
+        Assert.Equal(DenialReason.RequestInvalid, Decide(Agent, Request() with { Origins = ["*.example.com"] }, Forge.Now).Denial?.Reason);
     }
 
     // Whatever policy grants, the verifier must be able to read: the longest of everything still fits.
@@ -95,7 +96,7 @@ public sealed class MintPolicyTests
             Subject = new string('é', 128), Uses = int.MaxValue, MaxDuration = TimeSpan.FromHours(24), FixConversation = true,
             Origins = [.. Enumerable.Range(0, 10).Select(i => $"{i}{host}"[..250])],
         };
-        Assert.False(MintPolicy.Decide(Agent with { Id = new AgentId(new string('a', 64)) }, request, Forge.Now).IsDenied(out _, out var grant));
+        Assert.False(Decide(Agent with { Id = new AgentId(new string('a', 64)) }, request, Forge.Now).IsDenied(out _, out var grant));
 
         Assert.Null(Forge.Verdict(Forge.Issue(grant: grant).Text.Value));
     }
@@ -106,14 +107,17 @@ public sealed class MintPolicyTests
     [InlineData("", false)]
     [InlineData("a\0", false)]
     public void Subject_Form_IsChecked(string subject, bool allowed) =>
-        Assert.Equal(allowed, MintPolicy.Decide(Agent, Request() with { Subject = subject }, Forge.Now).Denial is null);
+        Assert.Equal(allowed, Decide(Agent, Request() with { Subject = subject }, Forge.Now).Denial is null);
 
     [Fact]
     public void Grant_NothingAsked_TakesTheAgentsDefaults()
     {
-        Assert.False(MintPolicy.Decide(Agent, Request(), Forge.Now).IsDenied(out _, out var grant));
+        Assert.False(Decide(Agent, Request(), Forge.Now).IsDenied(out _, out var grant));
         Assert.Equal(new Grant(Agent.Project, Agent.Id, null, Forge.Now.AddMinutes(15), null, null, [], null), grant);
     }
+
+    private static Decision<Grant> Decide(Agent agent, MintRequest request, DateTimeOffset now) =>
+        MintPolicy.Decide(agent.Project, agent, request, new PosternOptions().Lifetimes, now);
 
     private static MintRequest Request() => new(null, Agent.Id, CredentialKind.SignedUrl, null);
 }

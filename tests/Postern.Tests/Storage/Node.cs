@@ -21,11 +21,12 @@ internal sealed class Node : IAsyncDisposable
         Clock = clock ?? TimeProvider.System;
         Writer = new GroupedWriter(database);
         Refusals = new RefusalCount(Writer, Clock);
-        Ledger = new SqlLedger(Writer, Refusals, name);
+        var credentials = new CredentialStore(database);
+        Ledger = new SqlLedger(Writer, credentials, Refusals, name);
         var box = new SecretBox(secrets ?? SecretsKey);
         Keys = new KeyStore(database, Writer, box, Clock);
         Agents = new AgentStore(database, Writer, box, Clock);
-        Feed = new DirectoryFeed(database, Agents, Keys, new PosternOptions(), Clock);
+        Feed = new DirectoryFeed(database, Agents, Keys, credentials, new PosternOptions(), Clock);
     }
 
     public Database Database { get; }
@@ -63,10 +64,10 @@ internal sealed class Node : IAsyncDisposable
         return new Session(Core.Sessions.Session.CreateId(), Agent(), verified, new SessionTerms(now.AddMinutes(5), "user-1", uses), now);
     }
 
-    public Task<bool> OpenAsync(Session session) => Ledger.OpenAsync(session, new AuditEvent(session.StartedAt, AuditNames.SessionStarted)
+    public async Task<bool> OpenAsync(Session session) => await Ledger.OpenAsync(session, new AuditEvent(session.StartedAt, AuditNames.SessionStarted)
     {
         Project = session.Agent.Project, Agent = session.Agent.Id, Credential = session.Credential?.Id.Value, Session = session.Id,
-    });
+    }) is null;
 
     /// <summary>The first value of a query.</summary>
     public T Scalar<T>(string sql, params object?[] values)

@@ -4,11 +4,12 @@ using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Flow;
+using Postern.Server.Media;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
 /// <summary>ElevenLabs Agents: signed URLs, the conversation WebSocket, and the vendor's words for every refusal and end.</summary>
-internal class ElevenLabsDialect : Dialect
+internal class ElevenLabsDialect : SocketDialect
 {
     public const string KeyHeader = "xi-api-key";
     private const string Protocol = "convai";
@@ -18,13 +19,21 @@ internal class ElevenLabsDialect : Dialect
 
     public override string Name => "elevenlabs";
 
+    public override Dialect For(Agent agent) => Dialects.Named(agent.Dialect) as ElevenLabsDialect ?? this;
+
     public override IReadOnlyList<MintRoute> Mints =>
     [
-        new("GET", ConversationPath + "/get-signed-url", ReadSignedUrl),
-        new("GET", ConversationPath + "/get_signed_url", ReadSignedUrl),
+        new("GET", ConversationPath + "/get-signed-url", MintForms.SignedUrl),
+        new("GET", ConversationPath + "/get_signed_url", MintForms.SignedUrl),
+        new("POST", ConversationPath + "/get-signed-url", MintForms.FixedSignedUrl),
+        new("GET", ConversationPath + "/token", MintForms.Token) { OpenToPages = true },
+        new("POST", ConversationPath + "/token", MintForms.FixedToken),
     ];
 
     public override IReadOnlyList<string> Conversations => [ConversationPath];
+
+    /// <summary>Whether nothing but <c>enable_auth: false</c> makes an agent public; an allowlist alone does otherwise.</summary>
+    public virtual bool PublicMustBeSaid => false;
 
     /// <summary>The name of the parameter that carries the credential in a signed URL.</summary>
     protected virtual string CredentialParameter => "conversation_signature";
@@ -48,7 +57,7 @@ internal class ElevenLabsDialect : Dialect
             ? new Denial(DenialReason.AgentUnknown)
             : new ConnectRequest(CredentialKind.SignedUrl, presented is [var text] ? new CredentialText(text) : null,
                 agent is null ? null : new AgentId(agent), request.Headers.Origin is [var origin] ? origin : null, request.Address)
-            { Key = key };
+            { Key = key, Dialect = "elevenlabs" };
     }
 
     // Clients require exactly the protocol they asked for; one that carries a secret is never echoed.
@@ -56,10 +65,15 @@ internal class ElevenLabsDialect : Dialect
 
     public override string? UpstreamProtocol => Protocol;
 
-    public override HttpAnswer Write(Credential credential, string address)
+    public override HttpAnswer Write(Minted minted)
     {
+        var credential = minted.Credential;
+        if (credential.Kind == CredentialKind.ConversationToken)
+        {
+            return WriteToken(minted);
+        }
         var conversation = credential.Grant.ConversationId is { } id ? $"&conversation_id={id}" : "";
-        var url = $"{address}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{conversation}";
+        var url = $"{minted.WebSocketOrigin}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{conversation}";
         return Wire.Json(200, json =>
         {
             json.WriteString("signed_url"u8, url);
@@ -68,6 +82,18 @@ internal class ElevenLabsDialect : Dialect
             {
                 json.WriteString("conversation_id"u8, credential.Grant.ConversationId);
             }
+        });
+    }
+
+    // A room of the agent's media server is what a conversation token opens; the room bears the conversation's id.
+    private static HttpAnswer WriteToken(Minted minted)
+    {
+        var grant = minted.Credential.Grant;
+        var identity = grant.Subject ?? "user_" + minted.Credential.Id;
+        return Wire.Json(200, json =>
+        {
+            json.WriteString("token"u8, RoomToken.Write(minted.Agent!.Media!, identity, minted.Request.Label, grant.ConversationId!, null, minted.Now, grant.StartBy));
+            json.WriteString("conversation_id"u8, grant.ConversationId);
         });
     }
 
@@ -97,32 +123,6 @@ internal class ElevenLabsDialect : Dialect
             }
         }
     }
-
-    private static Decision<MintRequest> ReadSignedUrl(WireRequest request)
-    {
-        if (request.Repeated("agent_id", "include_conversation_id", KeyHeader) is { } repeated)
-        {
-            return new Denial(DenialReason.RequestInvalid, $"query {repeated}: Must be given once");
-        }
-        if (request.Parameter("agent_id") is not { } agent)
-        {
-            return new Denial(DenialReason.RequestInvalid, "query agent_id: Field required");
-        }
-        if (Flag(request.Parameter("include_conversation_id")) is not { } fix)
-        {
-            return new Denial(DenialReason.RequestInvalid, "query include_conversation_id: Input should be a valid boolean");
-        }
-        return AgentIdText.IsValid(agent)
-            ? new MintRequest(request.Header(KeyHeader), new AgentId(agent), CredentialKind.SignedUrl, request.Address) { FixConversation = fix }
-            : new Denial(DenialReason.AgentUnknown, "of this form");
-    }
-
-    private static bool? Flag(string? text) => text?.ToLowerInvariant() switch
-    {
-        null or "false" or "0" or "no" or "off" or "f" or "n" => false,
-        "true" or "1" or "yes" or "on" or "t" or "y" => true,
-        _ => null,
-    };
 }
 
 /// <summary>What may stand as an agent's id in a request.</summary>

@@ -9,6 +9,9 @@ namespace Postern.Server.Dialects.ElevenLabs;
 /// <summary>The vendor's shapes.</summary>
 internal static class Wire
 {
+    /// <summary>A 422 lists no more.</summary>
+    public const int MostProblems = 20;
+
     // What is written is application/json or a WebSocket text, never inside a page: & and ' stay readable.
     private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -16,14 +19,20 @@ internal static class Wire
     public static HttpAnswer Json(int status, Action<Utf8JsonWriter> members) => new(status, Object(members));
 
     /// <summary>One object as UTF-8.</summary>
-    public static byte[] Object(Action<Utf8JsonWriter> members)
+    public static byte[] Object(Action<Utf8JsonWriter> members) => Written(json =>
+    {
+        json.WriteStartObject();
+        members(json);
+        json.WriteEndObject();
+    });
+
+    /// <summary>One value as UTF-8.</summary>
+    public static byte[] Written(Action<Utf8JsonWriter> value)
     {
         var buffer = new ArrayBufferWriter<byte>(512);
         using (var json = new Utf8JsonWriter(buffer, Plain))
         {
-            json.WriteStartObject();
-            members(json);
-            json.WriteEndObject();
+            value(json);
         }
         return buffer.WrittenSpan.ToArray();
     }
@@ -51,32 +60,38 @@ internal static class Wire
     public static HttpAnswer Invalid(string problem)
     {
         var colon = problem.IndexOf(": ", StringComparison.Ordinal);
-        var place = colon < 0 ? ["body"] : problem[..colon].Split(' ');
+        string[] place = colon < 0 ? ["body"] : problem[..colon].Split(' ');
         var message = colon < 0 ? problem : problem[(colon + 2)..];
-        return Json(422, json =>
+        return Invalid([new FieldProblem(message == "Field required" ? "missing" : "value_error", [.. place.Select(PlaceOf)], message)]);
+    }
+
+    /// <summary>A 422 that lists what is wrong, the first of it when it is much.</summary>
+    public static HttpAnswer Invalid(IReadOnlyList<FieldProblem> problems) => Json(422, json =>
+    {
+        json.WriteStartArray("detail"u8);
+        foreach (var problem in problems.Take(MostProblems))
         {
-            json.WriteStartArray("detail"u8);
             json.WriteStartObject();
-            json.WriteString("type"u8, message == "Field required" ? "missing" : "value_error");
+            json.WriteString("type"u8, problem.Type);
             json.WriteStartArray("loc"u8);
-            foreach (var part in place)
+            foreach (var part in problem.Place)
             {
-                if (int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var index))
+                if (part is int index)
                 {
                     json.WriteNumberValue(index);
                 }
                 else
                 {
-                    json.WriteStringValue(part);
+                    json.WriteStringValue((string)part);
                 }
             }
             json.WriteEndArray();
-            json.WriteString("msg"u8, message);
+            json.WriteString("msg"u8, problem.Message);
             json.WriteNull("input"u8);
             json.WriteEndObject();
-            json.WriteEndArray();
-        });
-    }
+        }
+        json.WriteEndArray();
+    });
 
     /// <summary>The event before a forced end.</summary>
     public static byte[] ErrorEvent(int code, string type, string message) => Object(json =>
@@ -88,4 +103,6 @@ internal static class Wire
         json.WriteString("message"u8, message);
         json.WriteEndObject();
     });
+
+    private static object PlaceOf(string part) => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var index) ? index : part;
 }

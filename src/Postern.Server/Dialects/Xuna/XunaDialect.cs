@@ -15,6 +15,8 @@ internal sealed class XunaDialect : ElevenLabsDialect
 
     public override IReadOnlyList<string> Conversations => [];
 
+    public override bool PublicMustBeSaid => true;
+
     protected override string CredentialParameter => "token";
 
     public override CredentialDefaults Credentials(PosternOptions options) => new(options.SignedUrls.XunaStartWithin, SingleUse: true);

@@ -37,6 +37,9 @@ create table agent (
     private_by_default integer not null,
     upstream_url {text},
     upstream_headers {blob},
+    media_url {text},
+    media_secret {blob},
+    only_dialects {text} not null default '',
     created_at bigint not null,
     updated_at bigint not null
 );
@@ -71,8 +74,14 @@ create table conversation (
     started_at bigint not null,
     ended_at bigint,
     end_reason {text},
+    close_code integer,
     detail {text},
-    message_count integer not null default 0
+    message_count integer not null default 0,
+    likes integer not null default 0,
+    dislikes integer not null default 0,
+    feedback {text},
+    rating integer,
+    comment {text}
 );
 create index conversation_by_project on conversation (project_id, started_at, id);
 
@@ -85,10 +94,47 @@ create table turn (
     primary key (conversation_id, position)
 );
 
+create table agent_alias (
+    project_id {text} not null references project (id),
+    alias {text} not null,
+    agent_id {text} not null references agent (id) on delete cascade,
+    primary key (project_id, alias)
+);
+
+create table credential (
+    id {text} primary key,
+    project_id {text} not null,
+    agent_id {text},
+    kind {text} not null,
+    subject {text},
+    key_id {text} not null,
+    hash {blob} unique,
+    minted_at bigint not null,
+    start_by bigint not null,
+    uses integer,
+    max_duration bigint,
+    origins {text} not null,
+    fixed {text},
+    revoked_at bigint
+);
+
+create table revocation (
+    credential_id {text} primary key,
+    at bigint not null,
+    until bigint not null
+);
+
 create table redemption (
     credential_id {text} primary key,
     uses integer not null,
     first_at bigint not null
+);
+
+create table try_code (
+    hash {blob} primary key,
+    created_at bigint not null,
+    expires_at bigint not null,
+    used_at bigint
 );
 
 create table audit (
@@ -106,6 +152,8 @@ create table audit (
     address {text},
     occurrences integer not null
 );
+
+create index audit_by_credential on audit (credential_id) where credential_id is not null;
 
 create table change (
     seq bigint primary key,

@@ -1,0 +1,135 @@
+using System.Data.Common;
+using System.Text.Json;
+using Postern.Core;
+using Postern.Core.Agents;
+using Postern.Core.Audit;
+using Postern.Core.Credentials;
+using Postern.Core.Projects;
+
+namespace Postern.Server.Storage;
+
+/// <summary>
+/// The credentials that the ledger must know: opaque ones, by hash, and those with fixed values. Signed ones without such values have
+/// only their audit row, which holds the grant.
+/// </summary>
+internal sealed class CredentialStore(Database database)
+{
+    private const string Columns =
+        """
+        select c.id, c.project_id, c.agent_id, c.kind, c.subject, c.key_id, c.minted_at, c.start_by, c.uses, c.max_duration, c.origins, c.fixed is not null,
+            coalesce(c.revoked_at, k.revoked_at, r.at), coalesce(d.uses, 0)
+        from credential c
+            left join api_key k on k.id = c.key_id
+            left join revocation r on r.credential_id = c.id
+            left join redemption d on d.credential_id = c.id
+        """;
+
+    /// <summary>Adds a credential and its audit row to a transaction.</summary>
+    public void Insert(WriteTransaction transaction, Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry)
+    {
+        var grant = credential.Grant;
+        transaction.Execute(
+            """
+            insert into credential (id, project_id, agent_id, kind, subject, key_id, hash, minted_at, start_by, uses, max_duration, origins, fixed)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            """,
+            credential.Id.Value, grant.Project.Value, grant.Agent?.Value, credential.Kind.ToString(), grant.Subject, keyId, hash,
+            entry.At.ToUnixTimeMilliseconds(), grant.StartBy.ToUnixTimeMilliseconds(), grant.Uses, (long?)grant.MaxDuration?.TotalMilliseconds,
+            string.Join(' ', grant.Origins), values.IsEmpty ? null : Write(values));
+        transaction.Audit(entry);
+    }
+
+    /// <summary>The opaque credential of this hash.</summary>
+    public StoredCredential? Find(byte[] hash) => ReadOne(Columns + " where c.hash = $1", Row, hash);
+
+    /// <summary>The credential of this id: its row, or else what its audit row tells.</summary>
+    public StoredCredential? Find(ProjectId project, CredentialId id) =>
+        ReadOne(Columns + " where c.id = $1 and c.project_id = $2", Row, id.Value, project.Value)
+        ?? ReadOne(
+            """
+            select a.at, a.key_id, a.agent_id, a.subject, a.session_id, a.detail, r.at, coalesce(d.uses, 0)
+            from audit a left join revocation r on r.credential_id = a.credential_id left join redemption d on d.credential_id = a.credential_id
+            where a.credential_id = $1 and a.project_id = $2 and a.name = $3
+            """,
+            reader => GrantText.Read(reader.GetString(5), project, new AgentId(reader.GetString(2)), reader.Text(3), reader.Text(4)) is { } read
+                ? new StoredCredential(id, read.Kind, read.Grant, reader.Text(1), reader.Time(0), reader.IsDBNull(6) ? null : reader.Time(6), reader.GetInt32(7))
+                : null,
+            id.Value, project.Value, AuditNames.CredentialMinted);
+
+    /// <summary>What was fixed for a credential.</summary>
+    public FixedValues ReadFixed(CredentialId id) =>
+        ReadOne("select fixed from credential where id = $1", static reader => reader.Text(0) is { } text ? Read(text) : null, id.Value) ?? FixedValues.None;
+
+    /// <summary>Revocations that still matter at <paramref name="now"/>, or the one of this id.</summary>
+    public List<(CredentialId Id, DateTimeOffset Until)> ReadRevocations(DateTimeOffset now, string? id = null)
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select credential_id, until from revocation where until > $1 and ($2 = '' or credential_id = $2)", now.ToUnixTimeMilliseconds(), id ?? "");
+        using var reader = command.ExecuteReader();
+        var found = new List<(CredentialId, DateTimeOffset)>();
+        while (reader.Read())
+        {
+            found.Add((new CredentialId(reader.GetString(0)), reader.Time(1)));
+        }
+        return found;
+    }
+
+    /// <summary>False when the credential is expired or revoked by now: then nothing is changed.</summary>
+    public static bool Extend(WriteTransaction transaction, CredentialId id, DateTimeOffset startBy, AuditEvent entry)
+    {
+        var changed = transaction.Execute("update credential set start_by = $1 where id = $2 and revoked_at is null and start_by > $3",
+            startBy.ToUnixTimeMilliseconds(), id.Value, entry.At.ToUnixTimeMilliseconds()) == 1;
+        if (changed)
+        {
+            transaction.Audit(entry);
+        }
+        return changed;
+    }
+
+    /// <summary>Refuses a credential from now on. Kept until the longest-lived kind would have expired.</summary>
+    public static void Revoke(WriteTransaction transaction, CredentialId id, AuditEvent entry)
+    {
+        var now = entry.At.ToUnixTimeMilliseconds();
+        transaction.Execute("update credential set revoked_at = $1 where id = $2 and revoked_at is null", now, id.Value);
+        if (transaction.Execute("insert into revocation (credential_id, at, until) values ($1, $2, $3) on conflict (credential_id) do nothing",
+            id.Value, now, entry.At.AddDays(2).ToUnixTimeMilliseconds()) == 1)
+        {
+            transaction.Changed("revocation", id.Value);
+        }
+        transaction.Audit(entry);
+    }
+
+    /// <summary>Why an opaque credential opens nothing at this moment, null when it does.</summary>
+    public static DenialReason? WhyDead(WriteTransaction transaction, CredentialId id, long now) =>
+        transaction.Scalar("select case when revoked_at is not null then 'r' when start_by <= $1 then 'e' else '' end from credential where id = $2", now, id.Value) switch
+        {
+            "" => null,
+            "e" => DenialReason.Expired,
+            _ => DenialReason.Revoked,
+        };
+
+    private T? ReadOne<T>(string sql, Func<DbDataReader, T?> row, params ReadOnlySpan<object?> values) where T : class
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, sql, values);
+        using var reader = command.ExecuteReader();
+        return reader.Read() ? row(reader) : null;
+    }
+
+    private static StoredCredential Row(DbDataReader reader) => new(
+        new CredentialId(reader.GetString(0)), Enum.Parse<CredentialKind>(reader.GetString(3)),
+        new Grant(new ProjectId(reader.GetString(1)), reader.Text(2) is { } agent ? new AgentId(agent) : null, reader.Text(4), reader.Time(7),
+            reader.IsDBNull(8) ? null : reader.GetInt32(8), reader.IsDBNull(9) ? null : TimeSpan.FromMilliseconds(reader.GetInt64(9)),
+            [.. reader.GetString(10).Split(' ', StringSplitOptions.RemoveEmptyEntries)], null)
+        { HasFixed = reader.GetBoolean(11) },
+        reader.GetString(5), reader.Time(6), reader.IsDBNull(12) ? null : reader.Time(12), reader.GetInt32(13));
+
+    private static string Write(FixedValues values) => JsonSerializer.Serialize(
+        new Dictionary<string, IReadOnlyDictionary<string, JsonElement>> { ["variables"] = values.Variables, ["fields"] = values.Fields }, JsonSerializerOptions.Strict);
+
+    private static FixedValues Read(string text)
+    {
+        var read = JsonSerializer.Deserialize<Dictionary<string, Dictionary<string, JsonElement>>>(text, JsonSerializerOptions.Strict)!;
+        return new FixedValues(read["variables"], read["fields"]);
+    }
+}
