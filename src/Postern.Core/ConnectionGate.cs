@@ -19,6 +19,8 @@ public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credent
     public string? Key { get; init; }
     /// <summary>The dialect that is spoken; an agent may be restricted to some.</summary>
     public string? Dialect { get; init; }
+    /// <summary>The session is to be held on the agent's media server.</summary>
+    public bool NeedsMedia { get; init; }
     /// <summary>The end user that the request claims, where the dialect says it with the request.</summary>
     public string? Subject { get; init; }
 }
@@ -37,7 +39,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         {
             return Refuse(request, null, denial, now);
         }
-        if (presented.Agent is not { } agent || (request.Dialect is { } dialect && !agent.Speaks(dialect)))
+        if (presented.Agent is not { } agent || !agent.Speaks(request.Dialect))
         {
             return Refuse(request, presented.Credential, new Denial(DenialReason.AgentUnknown, request.Agent?.Value), now);
         }

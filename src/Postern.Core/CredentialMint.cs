@@ -32,6 +32,12 @@ public sealed record MintRequest(string? Key, AgentId? Agent, CredentialKind Kin
     public bool FixConversation { get; init; }
     /// <summary>What no client can change.</summary>
     public FixedValues Fixed { get; init; } = FixedValues.None;
+    /// <summary>The participant's name for people, where a kind shows one.</summary>
+    public string? Label { get; init; }
+    /// <summary>The route serves pages without a key, for public agents only; the origin is then judged at the mint.</summary>
+    public bool Keyless { get; init; }
+    /// <summary>The Origin header as received.</summary>
+    public string? Origin { get; init; }
 }
 
 /// <summary>Where every credential comes from, and where it is extended and revoked.</summary>
@@ -41,21 +47,20 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
     public async Task<Decision<Credential>> MintAsync(MintRequest request)
     {
         var now = clock.GetUtcNow();
-        if (directory.Verify(request.Key, Scopes.Mint).IsDenied(out var denial, out var key))
+        if (Identify(request).IsDenied(out var denial, out var caller))
         {
             return await RefuseAsync(denial, request.Address, now);
         }
-        var agent = request.Agent is { } named ? directory.Find(key.Project, named) : null;
-        if (agent is null ? request.Agent is not null || request.Kind.IsSigned() : request.Dialect is { } dialect && !agent.Speaks(dialect))
+        if (request.Agent is not null || request.Kind.IsSigned() ? caller.Agent is null || !caller.Agent.Speaks(request.Dialect) : caller.Key is null)
         {
-            return await RefuseAsync(new Denial(DenialReason.AgentUnknown, request.Agent?.Value), request.Address, now, key);
+            return await RefuseAsync(new Denial(DenialReason.AgentUnknown, request.Agent?.Value), request.Address, now, caller.Key);
         }
-        if (MintPolicy.Decide(key.Project, agent, request, lifetimes, now).IsDenied(out denial, out var grant))
+        if (MintPolicy.Decide(caller.Project, caller.Agent, request, lifetimes, now).IsDenied(out denial, out var grant))
         {
-            return await RefuseAsync(denial, request.Address, now, key);
+            return await RefuseAsync(denial, request.Address, now, caller.Key);
         }
         var credential = CredentialIssuer.Issue(directory.Ring.Active, request.Kind, grant, now);
-        await KeepAsync(credential, key, request, now);
+        await KeepAsync(credential, caller.Key, request, now);
         return credential;
     }
 
@@ -133,17 +138,32 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
         return await find(key) is { } stored && stored.Grant.Project == key.Project ? new Found(key, stored) : new Denial(DenialReason.CredentialUnknown);
     }
 
-    private async Task KeepAsync(Credential credential, ApiKey key, MintRequest request, DateTimeOffset now)
+    // Without a key only what a public agent gives to everybody whose page it lists.
+    private Decision<Caller> Identify(MintRequest request)
+    {
+        if (request.Key is not null || !request.Keyless)
+        {
+            return directory.Verify(request.Key, Scopes.Mint).IsDenied(out var denial, out var key)
+                ? denial
+                : new Caller(key.Project, key, request.Agent is { } named ? directory.Find(key.Project, named) : null);
+        }
+        return request.Agent is not { } open || directory.Find(open) is not { } agent ? new Denial(DenialReason.AgentUnknown, request.Agent?.Value)
+            : SessionPolicy.WrongOrigin(agent, null, request.Origin) is { } wrong ? wrong
+            : agent.Access.Private ? new Denial(DenialReason.KeyMissing)
+            : new Caller(agent.Project, null, agent);
+    }
+
+    private async Task KeepAsync(Credential credential, ApiKey? key, MintRequest request, DateTimeOffset now)
     {
         var entry = new AuditEvent(now, AuditNames.CredentialMinted)
         {
-            Project = key.Project, Agent = credential.Grant.Agent, Key = key.Id, Credential = credential.Id.Value,
+            Project = credential.Grant.Project, Agent = credential.Grant.Agent, Key = key?.Id, Credential = credential.Id.Value,
             Subject = credential.Grant.Subject, Session = credential.Grant.ConversationId, Address = request.Address, Detail = GrantText.Write(credential.Kind, credential.Grant),
         };
         var signed = credential.Kind.IsSigned();
         await (signed && request.Fixed.IsEmpty
             ? ledger.RecordAsync(entry)
-            : ledger.IssueAsync(credential, key.Id, signed ? null : Hash(credential.Text.Value), request.Fixed, entry));
+            : ledger.IssueAsync(credential, key?.Id ?? "", signed ? null : Hash(credential.Text.Value), request.Fixed, entry));
     }
 
     private static AuditEvent Note(string name, ApiKey key, StoredCredential stored, string? address, DateTimeOffset now) => new(now, name)
@@ -152,6 +172,8 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
     };
 
     private static DateTimeOffset Max(DateTimeOffset a, DateTimeOffset b) => a > b ? a : b;
+
+    private sealed record Caller(ProjectId Project, ApiKey? Key, Agent? Agent);
 
     private sealed record Found(ApiKey Key, StoredCredential Stored);
 }

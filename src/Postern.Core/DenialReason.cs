@@ -47,6 +47,8 @@ public enum DenialReason
     SubjectMismatch,
     /// <summary>A required variable has no value; the detail is the variable.</summary>
     VariableMissing,
+    /// <summary>The agent has no media server, so that no WebRTC session can be held with it.</summary>
+    MediaMissing,
     /// <summary>Too many refusals from one address.</summary>
     TooManyRefusals,
     /// <summary>The server is shutting down.</summary>

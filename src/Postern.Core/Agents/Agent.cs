@@ -19,14 +19,17 @@ public sealed record Agent(
     AgentId Id, ProjectId Project, string Name, string Dialect,
     AgentAccess Access, AgentLimits Limits, CredentialDefaults Credentials, Upstream Upstream, JsonElement Configuration)
 {
+    /// <summary>Where its WebRTC sessions are held; null when it has none.</summary>
+    public MediaServer? Media { get; init; }
+
     /// <summary>Further names, unique in the project, for clients that demand another form of id.</summary>
     public ImmutableArray<string> Aliases { get; init; } = [];
 
     /// <summary>The only dialects that reach it; empty is every one.</summary>
     public ImmutableArray<string> OnlyDialects { get; init; } = [];
 
-    /// <summary>Whether a dialect reaches it.</summary>
-    public bool Speaks(string dialect) => OnlyDialects.IsEmpty || OnlyDialects.Contains(dialect, StringComparer.Ordinal);
+    /// <summary>Whether a dialect reaches it; null is Postern's own API, which reaches all.</summary>
+    public bool Speaks(string? dialect) => dialect is null || OnlyDialects.IsEmpty || OnlyDialects.Contains(dialect, StringComparer.Ordinal);
 }
 
 /// <summary>Who may start a conversation with an agent.</summary>
@@ -46,6 +49,16 @@ public sealed record AgentLimits(TimeSpan MaxDuration);
 /// <param name="StartWithin">How long a signed URL or conversation token can start a session.</param>
 /// <param name="SingleUse">Every credential of this agent opens one session only.</param>
 public sealed record CredentialDefaults(TimeSpan StartWithin, bool SingleUse);
+
+/// <summary>A server that holds WebRTC rooms and admits by tokens signed with a shared secret (LiveKit).</summary>
+/// <param name="Url">Its <c>ws:</c> or <c>wss:</c> address, as clients reach it.</param>
+/// <param name="Key">The id of the shared secret.</param>
+/// <param name="Secret">The shared secret.</param>
+public sealed record MediaServer(string Url, string Key, string Secret)
+{
+    /// <summary>The secret never reaches a log.</summary>
+    public override string ToString() => $"media server {Url}";
+}
 
 /// <summary>Where an agent really is.</summary>
 public abstract record Upstream

@@ -21,6 +21,10 @@ public static class MintPolicy
         {
             return Invalid($"the time to start must lie between {lifetime.Shortest.TotalSeconds:0} and {lifetime.Longest.TotalSeconds:0} seconds");
         }
+        if (request.Kind == CredentialKind.ConversationToken && agent?.Media is null)
+        {
+            return new Denial(DenialReason.MediaMissing);
+        }
         if (request.MaxDuration is { } duration && duration < TimeSpan.FromSeconds(1))
         {
             return Invalid("the longest session duration must be at least 1 second");

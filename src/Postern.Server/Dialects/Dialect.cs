@@ -22,11 +22,24 @@ internal abstract class Dialect
     /// <summary>The vendor's mint routes.</summary>
     public abstract IReadOnlyList<MintRoute> Mints { get; }
 
-    /// <summary>The paths on which a conversation is opened as a WebSocket.</summary>
-    public abstract IReadOnlyList<string> Conversations { get; }
+    /// <summary>The vendor's routes that inspect, extend or revoke a credential.</summary>
+    public virtual IReadOnlyList<ChangeRoute> Changes => [];
 
-    /// <summary>What a credential of an agent of this dialect gets when neither agent nor mint says anything.</summary>
-    public abstract CredentialDefaults Credentials(PosternOptions options);
+    /// <summary>What a signed URL of an agent of this dialect gets when neither agent nor mint says anything.</summary>
+    public virtual CredentialDefaults Credentials(PosternOptions options) => new(options.SignedUrls.StartWithin, SingleUse: false);
+
+    /// <summary>A minted credential in the vendor's answer.</summary>
+    public abstract HttpAnswer Write(Minted minted);
+
+    /// <summary>A refusal of an HTTP request.</summary>
+    public abstract HttpAnswer Refuse(Denial denial);
+}
+
+/// <summary>A dialect in which one converses over a WebSocket.</summary>
+internal abstract class SocketDialect : Dialect
+{
+    /// <summary>The paths on which a conversation is opened.</summary>
+    public abstract IReadOnlyList<string> Conversations { get; }
 
     /// <summary>Reads a connection request.</summary>
     public abstract Decision<ConnectRequest> ReadConnect(WireRequest request);
@@ -36,12 +49,6 @@ internal abstract class Dialect
 
     /// <summary>The subprotocol to offer to an upstream that speaks this dialect.</summary>
     public abstract string? UpstreamProtocol { get; }
-
-    /// <summary>A minted credential in the vendor's answer. <paramref name="address"/> is the public WebSocket origin, such as <c>wss://host</c>.</summary>
-    public abstract HttpAnswer Write(Credential credential, string address);
-
-    /// <summary>A refusal of an HTTP request.</summary>
-    public abstract HttpAnswer Refuse(Denial denial);
 
     /// <summary>A refusal of a WebSocket that was accepted to say so.</summary>
     public abstract Farewell Turn(Denial denial);
@@ -55,6 +62,24 @@ internal abstract class Dialect
     /// <summary>Converses with an agent hosted here, until the client, the leash or the agent ends it.</summary>
     public abstract Task<SessionEnd> TalkAsync(TalkContext talk);
 }
+
+/// <summary>What was minted and what an answer needs to tell of it.</summary>
+/// <param name="Credential">The credential.</param>
+/// <param name="Agent">The agent that it opens; null for an unbound personal access token.</param>
+/// <param name="Request">What was asked for.</param>
+/// <param name="WebSocketOrigin">The public address, such as <c>wss://host</c>.</param>
+/// <param name="Now">When it was minted.</param>
+internal sealed record Minted(Credential Credential, Agent? Agent, MintRequest Request, string WebSocketOrigin, DateTimeOffset Now);
+
+/// <summary>A request about a credential that exists, named by id or by text.</summary>
+internal sealed record ChangeRequest(string? Key, string? Id, string? Text, string? Address);
+
+/// <summary>What is asked of a credential.</summary>
+internal enum CredentialVerb { Inspect, Extend, Revoke }
+
+/// <summary>One route about credentials that exist: how its request is read and answered.</summary>
+internal sealed record ChangeRoute(
+    string Method, string Path, CredentialVerb Verb, Func<WireRequest, Decision<ChangeRequest>> Read, Func<StoredCredential, HttpAnswer> Write);
 
 /// <summary>One mint route: how its request is read.</summary>
 internal sealed record MintRoute(string Method, string Path, Func<WireRequest, Decision<MintRequest>> Read);

@@ -1,7 +1,7 @@
 using System.Net.WebSockets;
+using Microsoft.Extensions.Logging.Abstractions;
 using Postern.Core.Sessions;
 using Postern.Server.Flow;
-
 
 namespace Postern.Server.Dialects;
 
@@ -14,5 +14,9 @@ namespace Postern.Server.Dialects;
 /// <param name="Activity">Counts frames and shows when the last one came.</param>
 /// <param name="Options">Limits.</param>
 internal sealed record TalkContext(
-    Dialect Dialect, WebSocket Socket, Session Session, Leash Leash, ConversationRecorder Recorder, SessionActivity Activity,
-    PosternOptions Options, TimeProvider Clock);
+    SocketDialect Dialect, WebSocket Socket, Session Session, Leash Leash, ConversationRecorder Recorder, SessionActivity Activity,
+    PosternOptions Options, TimeProvider Clock)
+{
+    /// <summary>For defects and what could not be recorded.</summary>
+    public ILogger Log { get; init; } = NullLogger.Instance;
+}

@@ -21,7 +21,7 @@ internal sealed class ConnectEndpoint(
     private readonly RelayLimits limits = new(options.Sessions.MaxMessageBytes, options.Sessions.MaxFramesPerSecond, options.Sessions.Idle, options.Sessions.SlowReader);
 
     /// <summary>Maps a dialect's conversation routes. GET and CONNECT: browsers come by HTTP/2 extended CONNECT over TLS.</summary>
-    public void Map(IEndpointRouteBuilder routes, Dialect dialect)
+    public void Map(IEndpointRouteBuilder routes, SocketDialect dialect)
     {
         foreach (var path in dialect.Conversations)
         {
@@ -29,7 +29,7 @@ internal sealed class ConnectEndpoint(
         }
     }
 
-    private async Task AnswerAsync(HttpContext context, Dialect dialect)
+    private async Task AnswerAsync(HttpContext context, SocketDialect dialect)
     {
         // No well-formed upgrade: its status, before anything is verified, and above all before anything is redeemed.
         if (WebSocketHandshake.Check(context) is { } problem)
@@ -45,10 +45,10 @@ internal sealed class ConnectEndpoint(
             await TurnAwayAsync(context, dialect, offered, denial);
             return;
         }
-        await ServeAsync(context, dialect.For(session.Agent), offered, session);
+        await ServeAsync(context, dialect.For(session.Agent) as SocketDialect ?? dialect, offered, session);
     }
 
-    private async Task<Decision<Session>> AdmitAsync(Dialect dialect, WireRequest request)
+    private async Task<Decision<Session>> AdmitAsync(SocketDialect dialect, WireRequest request)
     {
         try
         {
@@ -67,7 +67,7 @@ internal sealed class ConnectEndpoint(
     }
 
     // A browser sees nothing of a refused upgrade: accept, say why, close. A flood gets its status before any upgrade.
-    private async Task TurnAwayAsync(HttpContext context, Dialect dialect, IReadOnlyList<string> offered, Denial denial)
+    private async Task TurnAwayAsync(HttpContext context, SocketDialect dialect, IReadOnlyList<string> offered, Denial denial)
     {
         if (limiter.Exceeds(context.Connection.RemoteIpAddress))
         {
@@ -103,7 +103,7 @@ internal sealed class ConnectEndpoint(
         }
     }
 
-    private async Task ServeAsync(HttpContext context, Dialect dialect, IReadOnlyList<string> offered, Session session)
+    private async Task ServeAsync(HttpContext context, SocketDialect dialect, IReadOnlyList<string> offered, Session session)
     {
         var end = new SessionEnd(SessionEndReason.InternalError, 1006);
         var leash = new Leash();
@@ -130,7 +130,7 @@ internal sealed class ConnectEndpoint(
         }
     }
 
-    private async Task<SessionEnd> TalkAsync(Dialect dialect, Session session, Stream client, Leash leash, SessionActivity activity)
+    private async Task<SessionEnd> TalkAsync(SocketDialect dialect, Session session, Stream client, Leash leash, SessionActivity activity)
     {
         using var socket = WebSocket.CreateFromStream(client, new WebSocketCreationOptions
         {
@@ -138,11 +138,11 @@ internal sealed class ConnectEndpoint(
         });
         using var silence = timers.Observe(leash, activity, limits);
         await using var recorder = new ConversationRecorder(conversations, session, clock);
-        return await dialect.TalkAsync(new TalkContext(dialect, socket, session, leash, recorder, activity, options, clock));
+        return await dialect.TalkAsync(new TalkContext(dialect, socket, session, leash, recorder, activity, options, clock) { Log = log });
     }
 
     private async Task<SessionEnd> RelayAsync(
-        Dialect dialect, Session session, Core.Agents.Upstream.Relay relay, Stream client, Leash leash, SessionActivity activity, Action abort, CancellationToken cancellation)
+        SocketDialect dialect, Session session, Core.Agents.Upstream.Relay relay, Stream client, Leash leash, SessionActivity activity, Action abort, CancellationToken cancellation)
     {
         var opening = new RelayOpening(client, message => dialect.ReadOpening(session, message).Denial is { } denial ? dialect.Turn(denial).Close : null, limits.MaxMessageBytes, leash);
         if (await opening.ReadAsync(options.Sessions.FirstMessageWait) is { } refused)
@@ -169,7 +169,7 @@ internal sealed class ConnectEndpoint(
     }
 
     // Where the WebSocket protocol itself was broken its own code says more than a vendor's.
-    private static Farewell Farewell(Dialect dialect, SessionEnd end)
+    private static Farewell Farewell(SocketDialect dialect, SessionEnd end)
     {
         var farewell = dialect.End(end.Reason, end.Detail);
         return end.Reason is SessionEndReason.ProtocolError or SessionEndReason.MessageTooBig
@@ -177,7 +177,7 @@ internal sealed class ConnectEndpoint(
             : farewell;
     }
 
-    private static async Task<SessionEnd> SayAsync(Dialect dialect, Stream client, SessionEndReason reason, string detail, CancellationToken cancellation)
+    private static async Task<SessionEnd> SayAsync(SocketDialect dialect, Stream client, SessionEndReason reason, string detail, CancellationToken cancellation)
     {
         var (said, close, pause) = dialect.End(reason, detail);
         if (said is not null)

@@ -19,6 +19,7 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
     private bool busy;
     private bool taken;
     private bool finished;
+    private bool deaf;              // broke a rule: heard out, not listened to, so that the answer to it is not lost in a reset
 
     /// <summary>The close frame that this side sent and that was passed on.</summary>
     public CloseFrame? Close { get; private set; }
@@ -27,6 +28,9 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
     public Task Completion { get; private set; } = Task.CompletedTask;
 
     public bool InMessage => scanner.InMessage;
+
+    /// <summary>The destination has not taken what was sent to it last.</summary>
+    public bool IsStuck => traffic.WaitingSince != 0;
 
     public void Start(ReadOnlyMemory<byte> first) => Completion = RunAsync(first);
 
@@ -48,7 +52,8 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
                     var count = await source.ReadAsync(buffer.AsMemory(have), fromClient ? ct : default);
                     if (count == 0) break;
                     size = have + count == buffer.Length ? LargeBuffer : SmallBuffer;
-                    if (!await PassAsync(buffer.AsMemory(0, have + count))) return;
+                    var piece = buffer.AsMemory(0, have + count);
+                    if (deaf ? Frames.EndWithClose(piece.Span) : !await PassAsync(piece)) return;
                 }
                 finally
                 {
@@ -89,9 +94,16 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
                 Leave(written ? scan.Close : null, written);
                 if (!written) session.DestinationLost(this);
             }
-            if (scan.Fault is { } fault) session.Faulted(this, fault);
-            if (scan.Close is { } close) session.Closed(this, close);
-            if (scan.Fault is not null || scan.Close is not null) return false;
+            if (scan.Fault is { } fault)
+            {
+                session.Faulted(this, fault);
+                return deaf = fromClient;
+            }
+            if (scan.Close is { } close)
+            {
+                session.Closed(this, close);
+                return false;
+            }
             piece = piece[scan.Pass..];
             if (!scan.NeedsMore) continue;
             held = piece.ToArray();
@@ -132,7 +144,7 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
     {
         lock (gate)
         {
-            stopAtEdge = wanted is not null;
+            stopAtEdge = wanted is not null && !taken;
             return !taken && (busy = true);
         }
     }

@@ -102,6 +102,16 @@ internal static class Frames
     /// <summary>Whether a close frame begins these bytes.</summary>
     public static bool IsClose(ReadOnlySpan<byte> bytes) => bytes.Length > 0 && (bytes[0] & 0x0f) == (byte)Opcode.Close;
 
+    /// <summary>Whether a client's close frame seems to end these bytes; for one whose frames are no longer followed.</summary>
+    public static bool EndWithClose(ReadOnlySpan<byte> bytes)
+    {
+        for (var length = 0; length <= 125 && bytes.Length >= length + 6; length++)
+        {
+            if (bytes[^(length + 6)] == 0x88 && bytes[^(length + 5)] == (0x80 | length)) return true;
+        }
+        return false;
+    }
+
     /// <summary>Codes that may stand in a close frame: registered with IANA, or 3000 to 4999.</summary>
     public static bool IsCodeOnTheWire(ushort code) => code is >= 1000 and <= 1003 or >= 1007 and <= 1014 or >= 3000 and <= 4999;
 

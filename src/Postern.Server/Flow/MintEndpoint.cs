@@ -1,48 +1,79 @@
 using Postern.Core;
+using Postern.Core.Credentials;
 using Postern.Server.Dialects;
 using Postern.Server.Hosting;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Flow;
 
-/// <summary>Answers the mint routes of all dialects: read, mint, write.</summary>
+/// <summary>Answers the routes of all dialects on which credentials are minted, inspected, extended and revoked: read, do, write.</summary>
 internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory, ServerAddress address, RefusalLimiter limiter, TimeProvider clock)
 {
-    /// <summary>Maps a dialect's mint routes.</summary>
+    /// <summary>Maps a dialect's routes.</summary>
     public void Map(IEndpointRouteBuilder routes, Dialect dialect)
     {
         foreach (var route in dialect.Mints)
         {
-            routes.MapMethods(route.Path, [route.Method], context => AnswerAsync(context, dialect, route));
+            routes.MapMethods(route.Path, [route.Method], context => MintAsync(context, dialect, route));
+        }
+        foreach (var route in dialect.Changes)
+        {
+            routes.MapMethods(route.Path, [route.Method], context => ChangeAsync(context, dialect, route));
         }
     }
 
-    private async Task AnswerAsync(HttpContext context, Dialect dialect, MintRoute route)
+    private async Task MintAsync(HttpContext context, Dialect dialect, MintRoute route)
     {
-        var body = await RequestBody.ReadAsync(context);
-        var decision = await MintAsync(route.Read(WireRequest.From(context, body: body)), context);
-        if (decision.IsDenied(out var denial, out var credential))
+        var read = route.Read(await ReadAsync(context));
+        var invalid = read.IsDenied(out var denial, out var request);
+        var decision = await GuardAsync(async () => invalid
+            ? await mint.RefuseAsync(denial!, Address(context), clock.GetUtcNow())
+            : await mint.MintAsync(request!));
+        if (decision.IsDenied(out var refusal, out var credential))
         {
-            if (limiter.Exceeds(context.Connection.RemoteIpAddress))
-            {
-                denial = new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}");
-            }
-            await HttpAnswers.WriteAsync(context, dialect.Refuse(denial));
+            await RefuseAsync(context, dialect, refusal);
             return;
         }
-        var speaker = credential.Grant.Agent is { } id && directory.Find(id) is { } agent ? dialect.For(agent) : dialect;
-        await HttpAnswers.WriteAsync(context, speaker.Write(credential, address.WebSocketOrigin(context)));
+        var agent = credential.Grant.Agent is { } id ? directory.Find(id) : null;
+        var speaker = agent is null ? dialect : dialect.For(agent);
+        await HttpAnswers.WriteAsync(context, speaker.Write(new Minted(credential, agent, request!, address.WebSocketOrigin(context), clock.GetUtcNow())));
     }
 
-    private async Task<Decision<Core.Credentials.Credential>> MintAsync(Decision<MintRequest> read, HttpContext context)
+    private async Task ChangeAsync(HttpContext context, Dialect dialect, ChangeRoute route)
+    {
+        var read = route.Read(await ReadAsync(context));
+        var decision = await GuardAsync(async () => read.IsDenied(out var denial, out var request)
+            ? await mint.RefuseAsync(denial, Address(context), clock.GetUtcNow())
+            : await ChangeAsync(route.Verb, request));
+        await (decision.IsDenied(out var refusal, out var stored) ? RefuseAsync(context, dialect, refusal) : HttpAnswers.WriteAsync(context, route.Write(stored)));
+    }
+
+    private Task<Decision<StoredCredential>> ChangeAsync(CredentialVerb verb, ChangeRequest request)
+    {
+        var find = request.Text is { } text ? mint.ByText(text) : mint.ById(request.Id ?? "");
+        return verb switch
+        {
+            CredentialVerb.Inspect => mint.InspectAsync(request.Key, find),
+            CredentialVerb.Extend => mint.ExtendAsync(request.Key, find, request.Address),
+            CredentialVerb.Revoke => mint.RevokeAsync(request.Key, find, request.Address),
+            _ => throw new ArgumentOutOfRangeException(nameof(verb)),
+        };
+    }
+
+    private Task RefuseAsync(HttpContext context, Dialect dialect, Denial denial) => HttpAnswers.WriteAsync(context, dialect.Refuse(
+        limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
+
+    private static async Task<WireRequest> ReadAsync(HttpContext context) => WireRequest.From(context, body: await RequestBody.ReadAsync(context));
+
+    private static string? Address(HttpContext context) => context.Connection.RemoteIpAddress?.ToString();
+
+    private static async Task<Decision<T>> GuardAsync<T>(Func<Task<Decision<T>>> act) where T : class
     {
         try
         {
-            return read.IsDenied(out var denial, out var request)
-                ? await mint.RefuseAsync(denial, context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow())
-                : await mint.MintAsync(request);
+            return await act();
         }
-        catch (StorageException)
+        catch (Exception e) when (e is StorageException or System.Data.Common.DbException)
         {
             return new Denial(DenialReason.Unavailable); // an outage denies
         }

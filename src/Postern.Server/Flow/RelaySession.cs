@@ -16,6 +16,7 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
 {
     private static readonly TimeSpan EdgeWait = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan CloseWait = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LastWait = TimeSpan.FromSeconds(0.5);
 
     private readonly TaskCompletionSource<Ending> decided = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource over = new();
@@ -120,7 +121,9 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
         var upstreamEnds = ending.Kind == EndingKind.UpstreamGone ? Task.CompletedTask : CloseUpstreamAsync(end.Reason, clientIsOurs);
         var words = farewell(end);
         var told = await clientIsOurs ? await TrySayAsync(words) : down.Close is { Code: var passed } ? passed : Frames.Abnormal;
-        if (told == Frames.Abnormal || !await WaitAsync(up.Completion, CloseWait)) abortClient();
+        // What passed before may still be on its way; only one who does not read at all gets no time.
+        var wait = told != Frames.Abnormal ? CloseWait : down.IsStuck ? TimeSpan.Zero : LastWait;
+        if (!await WaitAsync(up.Completion, wait)) abortClient();
         await upstreamEnds;
         return end with { CloseCode = told };
     }
@@ -187,11 +190,12 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
     }
 
     /// <summary>Only the pump that reads from the lost side learns why: a close frame may still lie there.</summary>
-    internal void DestinationLost(FramePump pump) => _ = DecideLaterAsync(pump == up ? down.Completion : up.Completion, pump == up);
+    internal void DestinationLost(FramePump pump) => _ = DecideLaterAsync(pump == up ? down : up, pump == up);
 
-    private async Task DecideLaterAsync(Task reader, bool isUpstream)
+    private async Task DecideLaterAsync(FramePump reader, bool isUpstream)
     {
-        await WaitAsync(reader, EdgeWait);
+        await Task.Yield(); // the other pump may not have been started yet
+        await WaitAsync(reader.Completion, EdgeWait);
         if (isUpstream) UpstreamGone();
         else ClientGone();
     }

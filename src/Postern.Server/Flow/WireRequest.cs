@@ -9,9 +9,12 @@ namespace Postern.Server.Flow;
 internal sealed record WireRequest(
     IQueryCollection Query, IHeaderDictionary Headers, string? Address, IReadOnlyList<string> Protocols, ReadOnlyMemory<byte> Body)
 {
+    /// <summary>The values of the route's own parameters.</summary>
+    public RouteValueDictionary Route { get; init; } = [];
+
     /// <summary>The facts of <paramref name="context"/>.</summary>
     public static WireRequest From(HttpContext context, IReadOnlyList<string>? protocols = null, ReadOnlyMemory<byte> body = default) =>
-        new(context.Request.Query, context.Request.Headers, context.Connection.RemoteIpAddress?.ToString(), protocols ?? [], body);
+        new(context.Request.Query, context.Request.Headers, context.Connection.RemoteIpAddress?.ToString(), protocols ?? [], body) { Route = context.Request.RouteValues };
 
     /// <summary>A header's value; null when absent.</summary>
     public string? Header(string name) => Single(Headers[name]);

@@ -1,8 +1,11 @@
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Postern.Core;
+using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Sessions;
+using Postern.Server.Admin;
+using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
@@ -53,7 +56,7 @@ internal sealed class PosternHost : IAsyncDisposable
 
             var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node);
             var live = new LiveSessions();
-            store.Feed.Changed += (kind, id) => Revoke(live, kind, id);
+            store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
@@ -100,20 +103,30 @@ internal sealed class PosternHost : IAsyncDisposable
             mints.Map(app, dialect);
         }
         var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, new SessionTimers(clock), limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
-        foreach (var dialect in Dialects.Dialects.All)
+        foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
         }
+        var rest = new RestAccess(directory, limiter);
+        new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
+        new WidgetRest(rest, directory, store.Agents, clock).Map(app);
+        var admin = new AdminAccess(directory, limiter);
+        new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
+        new SessionsAdmin(admin, live).Map(app);
         Health.Map(app, store, live, clock);
         app.UseEndpoints(static _ => { });
     }
 
     // A personal access token is judged when a session begins and never again: revoking it ends nothing that runs.
-    private static void Revoke(LiveSessions live, string kind, string id)
+    private static void Revoke(LiveSessions live, Core.Directory directory, string kind, string id)
     {
         if (kind == "revocation")
         {
             live.End(session => session.Credential is { Kind: not CredentialKind.PersonalAccessToken } credential && credential.Id.Value == id, SessionEndReason.Revoked);
+        }
+        if (kind == "agent" && directory.Find(new AgentId(id)) is null)
+        {
+            live.End(session => session.Agent.Id.Value == id, SessionEndReason.Revoked);
         }
     }
 

@@ -1,7 +1,7 @@
 namespace Postern.Server.Observability;
 
 /// <summary>Everything Postern writes to its log: stable ids, no secret, one line each.</summary>
-/// <remarks>1xxx the server itself · 2xxx requests. An id is never given to another event.</remarks>
+/// <remarks>1xxx the server itself · 2xxx requests · 3xxx conversations. An id is never given to another event.</remarks>
 internal static partial class Log
 {
     [LoggerMessage(1001, LogLevel.Information, "Postern {Version} keeps its data in {Folder}")]
@@ -24,4 +24,10 @@ internal static partial class Log
 
     [LoggerMessage(3001, LogLevel.Error, "The end of session {Session} ({Reason}) is not recorded: {Problem}")]
     public static partial void EndNotRecorded(ILogger log, string session, string reason, string problem);
+
+    [LoggerMessage(3002, LogLevel.Error, "A defect: the conversation {Conversation} ended in {Exception}")]
+    public static partial void TalkFailed(ILogger log, string conversation, string exception);
+
+    [LoggerMessage(3003, LogLevel.Error, "The end of the conversation {Conversation} could not be recorded: {Reason}")]
+    public static partial void ConversationNotRecorded(ILogger log, string conversation, string reason);
 }

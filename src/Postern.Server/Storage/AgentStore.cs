@@ -19,6 +19,9 @@ internal sealed record AgentRow(
 
     /// <summary>The only dialects that reach it; empty is every one.</summary>
     public ImmutableArray<string> OnlyDialects { get; init; } = [];
+
+    /// <summary>Where its WebRTC sessions are held.</summary>
+    public MediaServer? Media { get; init; }
 }
 
 /// <summary>Which agents to list. <paramref name="After"/> is the last one of the page before.</summary>
@@ -30,16 +33,16 @@ internal sealed record ProjectDefaults(string? Dialect, string? Access);
 /// <summary>Agents in SQL. Every change carries its audit row and its change number.</summary>
 internal sealed class AgentStore(Database database, GroupedWriter writer, SecretBox secrets, TimeProvider clock)
 {
-    private const string Columns = "id, project_id, name, dialect, document, private_by_default, upstream_url, upstream_headers, created_at, updated_at, only_dialects";
+    private const string Columns = "id, project_id, name, dialect, document, private_by_default, upstream_url, upstream_headers, created_at, updated_at, only_dialects, media_url, media_secret";
 
     public Task CreateAsync(AgentRow row, string? keyId) => writer.WriteAsync(transaction => Insert(transaction, row, keyId));
 
     /// <summary>Adds an agent to a transaction.</summary>
     public void Insert(WriteTransaction transaction, AgentRow row, string? keyId)
     {
-        transaction.Execute($"insert into agent ({Columns}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        transaction.Execute($"insert into agent ({Columns}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             row.Id.Value, row.Project.Value, row.Name, row.Dialect, row.Document, row.PrivateByDefault ? 1 : 0,
-            Url(row.Upstream), Headers(row.Id, row.Upstream), row.CreatedAt.ToUnixTimeMilliseconds(), row.UpdatedAt.ToUnixTimeMilliseconds(), string.Join(' ', row.OnlyDialects));
+            Url(row.Upstream), Headers(row.Id, row.Upstream), row.CreatedAt.ToUnixTimeMilliseconds(), row.UpdatedAt.ToUnixTimeMilliseconds(), string.Join(' ', row.OnlyDialects), row.Media?.Url, Seal(row.Id, row.Media));
         InsertAliases(transaction, row);
         Note(transaction, AuditNames.AgentCreated, row.Project, row.Id, keyId, row.Name);
     }
@@ -60,8 +63,8 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
             var present = transaction.Read($"select {Columns} from agent where id = $1", Row, id.Value)!;
             var row = change(present with { Aliases = [.. transaction.Texts("select alias from agent_alias where agent_id = $1 order by alias", id.Value)] });
             transaction.Execute(
-                "update agent set name = $1, dialect = $2, document = $3, private_by_default = $4, upstream_url = $5, upstream_headers = $6, only_dialects = $7 where id = $8",
-                row.Name, row.Dialect, row.Document, row.PrivateByDefault ? 1 : 0, Url(row.Upstream), Headers(id, row.Upstream), string.Join(' ', row.OnlyDialects), id.Value);
+                "update agent set name = $1, dialect = $2, document = $3, private_by_default = $4, upstream_url = $5, upstream_headers = $6, only_dialects = $7, media_url = $8, media_secret = $9 where id = $10",
+                row.Name, row.Dialect, row.Document, row.PrivateByDefault ? 1 : 0, Url(row.Upstream), Headers(id, row.Upstream), string.Join(' ', row.OnlyDialects), row.Media?.Url, Seal(id, row.Media), id.Value);
             transaction.Execute("delete from agent_alias where agent_id = $1", id.Value);
             InsertAliases(transaction, row);
             Note(transaction, AuditNames.AgentChanged, project, id, keyId, what);
@@ -125,7 +128,7 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         var id = new AgentId(reader.GetString(0));
         return new AgentRow(id, new ProjectId(reader.GetString(1)), reader.GetString(2), reader.GetString(3), reader.GetString(4), reader.GetInt64(5) != 0,
             reader.Text(6) is { } url ? new Upstream.Relay(url, [.. OpenHeaders(id, reader.IsDBNull(7) ? null : (byte[])reader.GetValue(7))]) : new Upstream.Echo(),
-            reader.Time(8), reader.Time(9)) { OnlyDialects = [.. reader.GetString(10).Split(' ', StringSplitOptions.RemoveEmptyEntries)] };
+            reader.Time(8), reader.Time(9)) { OnlyDialects = [.. reader.GetString(10).Split(' ', StringSplitOptions.RemoveEmptyEntries)], Media = OpenMedia(id, reader) };
     }
 
     private IEnumerable<AgentRow> WithAliases(List<AgentRow> rows)
@@ -150,6 +153,13 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
             transaction.Execute("insert into agent_alias (project_id, alias, agent_id) values ($1, $2, $3)", row.Project.Value, alias, row.Id.Value);
         }
     }
+
+    private byte[]? Seal(AgentId id, MediaServer? media) =>
+        media is null ? null : secrets.Seal("media secret " + id, JsonSerializer.SerializeToUtf8Bytes(new[] { media.Key, media.Secret }, JsonSerializerOptions.Strict));
+
+    private MediaServer? OpenMedia(AgentId id, DbDataReader reader) =>
+        reader.Text(11) is { } url && JsonSerializer.Deserialize<string[]>(secrets.Open("media secret " + id, (byte[])reader.GetValue(12)), JsonSerializerOptions.Strict) is [var key, var secret]
+            ? new MediaServer(url, key, secret) : null;
 
     private static string? Url(Upstream upstream) => (upstream as Upstream.Relay)?.Url;
 

@@ -66,6 +66,7 @@ internal sealed class Store : IAsyncDisposable
             "update session set ended_at = $1, end_reason = 'Lost', close_code = 1006, detail = 'the server was killed' where id = (select id from session where node = $2 and ended_at is null limit 1) returning id",
             now.ToUnixTimeMilliseconds(), node) is string id)
         {
+            ConversationStore.EndLost(transaction, id, now);
             transaction.Audit(new Core.Audit.AuditEvent(now, Core.Audit.AuditNames.SessionEnded) { Session = id, Reason = "Lost", Detail = "the server was killed" });
             lost++;
         }

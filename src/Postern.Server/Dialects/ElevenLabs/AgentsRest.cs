@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Postern.Core.Agents;
 using Postern.Core.Projects;
-using Postern.Core.Sessions;
 using Postern.Server.Flow;
 using Postern.Server.Storage;
 
@@ -9,7 +8,7 @@ namespace Postern.Server.Dialects.ElevenLabs;
 
 /// <summary>The agents REST of both vendors (contracts, section 4): checked before the key is, answered when it is durable and in force.</summary>
 internal sealed class AgentsRest(
-    RestAccess access, AgentStore store, DirectoryFeed feed, LiveSessions live, PosternOptions options, TimeProvider clock)
+    RestAccess access, AgentStore store, DirectoryFeed feed, PosternOptions options, TimeProvider clock)
 {
     private const string Path = "/v1/convai/agents";
     private const int MostSummaries = 100;
@@ -98,7 +97,6 @@ internal sealed class AgentsRest(
             return Unknown(context);
         }
         await InForceAsync();
-        live.End(session => session.Agent.Id == id, SessionEndReason.Revoked);
         return AgentAnswers.Null();
     }
 
@@ -173,7 +171,7 @@ internal sealed class AgentsRest(
     private static AgentRow Bounded(AgentRow row) =>
         System.Text.Encoding.UTF8.GetByteCount(row.Document) <= RestBody.Large ? row : throw new DocumentTooLargeException();
 
-    // The next request sees the change. When the database fails just now, it is committed all the same and the feed brings it.
+    // The next request sees the change, and sessions of a deleted agent end. When the database fails just now, it is committed all the same and the feed brings it.
     private async Task InForceAsync()
     {
         try

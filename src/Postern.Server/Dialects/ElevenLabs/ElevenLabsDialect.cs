@@ -8,7 +8,7 @@ using Postern.Server.Flow;
 namespace Postern.Server.Dialects.ElevenLabs;
 
 /// <summary>ElevenLabs Agents: signed URLs, the conversation WebSocket, and the vendor's words for every refusal and end.</summary>
-internal class ElevenLabsDialect : Dialect
+internal class ElevenLabsDialect : SocketDialect
 {
     public const string KeyHeader = "xi-api-key";
     private const string Protocol = "convai";
@@ -61,10 +61,11 @@ internal class ElevenLabsDialect : Dialect
 
     public override string? UpstreamProtocol => Protocol;
 
-    public override HttpAnswer Write(Credential credential, string address)
+    public override HttpAnswer Write(Minted minted)
     {
+        var credential = minted.Credential;
         var conversation = credential.Grant.ConversationId is { } id ? $"&conversation_id={id}" : "";
-        var url = $"{address}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{conversation}";
+        var url = $"{minted.WebSocketOrigin}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{conversation}";
         return Wire.Json(200, json =>
         {
             json.WriteString("signed_url"u8, url);

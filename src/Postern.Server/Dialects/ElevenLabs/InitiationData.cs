@@ -1,6 +1,8 @@
 using System.Text.Json;
 using Postern.Core;
+using Postern.Core.Projects;
 using Postern.Core.Sessions;
+using Postern.Server.Agents;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
@@ -8,14 +10,21 @@ namespace Postern.Server.Dialects.ElevenLabs;
 internal static class InitiationData
 {
     public const string MessageType = "conversation_initiation_client_data";
-    private const string TextOnly = "conversation.text_only";
 
-    /// <summary>The opening, or OverrideRefused, VariableRefused, SubjectMismatch, RequestInvalid for what is not JSON.</summary>
+    /// <summary>The vendor's text for what it cannot read; a refusal with this detail is RequestInvalid.</summary>
+    public const string NotReadable = "Invalid message received";
+
+    private const string OverrideMember = "conversation_config_override";
+
+    /// <summary>
+    /// The opening, over it what the mint has fixed; or OverrideRefused, VariableRefused, SubjectMismatch, or RequestInvalid for what
+    /// cannot be read.
+    /// </summary>
     public static Decision<Opening> Read(Session session, ReadOnlyMemory<byte>? message)
     {
         if (message is not { } text)
         {
-            return Opening.None;
+            return WithFixed(session, Opening.None);
         }
         try
         {
@@ -23,64 +32,62 @@ internal static class InitiationData
             var root = document.RootElement;
             if (root.ValueKind != JsonValueKind.Object)
             {
-                return new Denial(DenialReason.RequestInvalid);
+                return Unreadable;
             }
             // Another message first means defaults: it is a message of the conversation, not an opening.
-            return root.TryGetProperty("type", out var type) && type.ValueEquals(MessageType) ? Judge(session, root.Clone()) : Opening.None;
+            return root.TryGetProperty("type", out var type) && type.ValueEquals(MessageType) ? Judge(session, root.Clone()) : WithFixed(session, Opening.None);
         }
         catch (Exception e) when (StrictJson.IsBadInput(e))
         {
-            return new Denial(DenialReason.RequestInvalid);
+            return Unreadable;
         }
     }
+
+    private static Denial Unreadable => new(DenialReason.RequestInvalid, NotReadable);
 
     private static Decision<Opening> Judge(Session session, JsonElement root)
     {
-        var overrides = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
-        if (root.TryGetProperty("conversation_config_override", out var wanted))
-        {
-            Collect(wanted, "", overrides);
-        }
-        // The Python SDK without an audio interface puts this one at the top.
-        if (overrides.Remove("text_only", out var textOnly))
-        {
-            overrides[TextOnly] = textOnly;
-        }
-        foreach (var (path, value) in overrides)
-        {
-            if (!session.Agent.Access.OverridePermissions.Contains(path) && !EqualsConfigured(session.Agent.Configuration, path, value))
-            {
-                return new Denial(DenialReason.OverrideRefused, path[(path.LastIndexOf('.') + 1)..]);
-            }
-        }
-        if (!session.Agent.Access.OverridePermissions.Contains("custom_llm_extra_body")
-            && root.TryGetProperty("custom_llm_extra_body", out var extra) && HasLeaf(extra))
-        {
-            return new Denial(DenialReason.OverrideRefused, "custom_llm_extra_body");
-        }
-        if (Gated(session, root) is { } gated)
-        {
-            return gated;
-        }
-        if (ReadVariables(root).IsDenied(out var denial, out var variables))
+        if (OverrideLeaves.Judge(session, Member(root, OverrideMember)).IsDenied(out var denial, out var overrides)
+            || ReadVariables(session, root).IsDenied(out denial, out var variables)
+            || ReadUser(session, root).IsDenied(out denial, out var user))
         {
             return denial;
         }
-        var user = root.TryGetProperty("user_id", out var claimed) && claimed.ValueKind == JsonValueKind.String ? claimed.GetString() : null;
-        return user is not null && session.Terms.Subject is { } subject && user != subject
-            ? new Denial(DenialReason.SubjectMismatch)
-            : new Opening(overrides, variables, user, root.GetRawText());
+        return Gated(session, root) is { } gated ? gated : WithFixed(session, new Opening(overrides, variables, user.Length == 0 ? null : user, root.GetRawText()));
     }
 
-    // Two more members by which a client would change the agent, each with a permission of its own.
+    // Applied last, over the client's: they are equal where both stand.
+    private static Opening WithFixed(Session session, Opening opening) => opening with
+    {
+        Overrides = Merged(opening.Overrides, session.Terms.Fixed.Fields),
+        Variables = Merged(opening.Variables, session.Terms.Fixed.Variables),
+    };
+
+    private static IReadOnlyDictionary<string, JsonElement> Merged(IReadOnlyDictionary<string, JsonElement> client, IReadOnlyDictionary<string, JsonElement> kept)
+    {
+        if (kept.Count == 0)
+        {
+            return client;
+        }
+        var merged = new Dictionary<string, JsonElement>(client, StringComparer.Ordinal);
+        foreach (var (name, value) in kept)
+        {
+            merged[name] = value;
+        }
+        return merged;
+    }
+
+    // Further members by which a client would change the agent, each with a permission of its own.
     private static Denial? Gated(Session session, JsonElement root)
     {
         foreach (var (member, permission) in new[]
         {
-            ("starting_workflow_node_id", "enable_starting_workflow_node_id_from_client"), ("procedure_ids", "enable_procedure_ids_from_client"),
+            ("custom_llm_extra_body", "custom_llm_extra_body"),
+            ("starting_workflow_node_id", "enable_starting_workflow_node_id_from_client"),
+            ("procedure_ids", "enable_procedure_ids_from_client"),
         })
         {
-            if (root.TryGetProperty(member, out var value) && HasLeaf(value) && !session.Agent.Access.OverridePermissions.Contains(permission))
+            if (Member(root, member) is { } value && HasLeaf(value) && !session.Agent.Access.OverridePermissions.Contains(permission))
             {
                 return new Denial(DenialReason.OverrideRefused, member);
             }
@@ -88,57 +95,55 @@ internal static class InitiationData
         return null;
     }
 
-    private static Decision<Dictionary<string, JsonElement>> ReadVariables(JsonElement root)
+    private static Decision<Dictionary<string, JsonElement>> ReadVariables(Session session, JsonElement root)
     {
         var variables = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
-        if (!root.TryGetProperty("dynamic_variables", out var given) || given.ValueKind != JsonValueKind.Object)
+        if (Member(root, "dynamic_variables") is not { } given)
         {
             return variables;
         }
+        if (given.ValueKind != JsonValueKind.Object)
+        {
+            return Unreadable;
+        }
         foreach (var variable in given.EnumerateObject())
         {
-            if (variable.Name.StartsWith("system__", StringComparison.Ordinal))
+            if (DynamicVariables.IsSystem(variable.Name)
+                || (session.Terms.Fixed.Variables.TryGetValue(variable.Name, out var kept) && !JsonElement.DeepEquals(kept, variable.Value)))
             {
                 return new Denial(DenialReason.VariableRefused, variable.Name);
             }
-            variables[variable.Name] = variable.Value;
+            if (variable.Value.ValueKind != JsonValueKind.Null)
+            {
+                variables[variable.Name] = variable.Value;
+            }
         }
         return variables;
     }
 
-    // Only a leaf with a value is an override: clients send empty objects and nulls always.
-    private static void Collect(JsonElement element, string path, Dictionary<string, JsonElement> leaves)
+    // Nothing but the text that the credential names may stand where it names one: another type could be read as that user further on.
+    private static Decision<string> ReadUser(Session session, JsonElement root)
     {
-        if (element.ValueKind == JsonValueKind.Object)
+        if (Member(root, "user_id") is not { } claimed)
         {
-            foreach (var member in element.EnumerateObject())
-            {
-                Collect(member.Value, path.Length == 0 ? member.Name : $"{path}.{member.Name}", leaves);
-            }
+            return "";
         }
-        else if (element.ValueKind != JsonValueKind.Null)
+        var user = claimed.ValueKind == JsonValueKind.String ? claimed.GetString()! : null;
+        if (session.Terms.Subject is { } subject)
         {
-            leaves[path] = element;
+            return user == subject ? user : new Denial(DenialReason.SubjectMismatch);
         }
+        return user is not null && (user.Length == 0 || Subject.IsValid(user)) ? user : Unreadable;
     }
+
+    private static JsonElement? Member(JsonElement root, string name) =>
+        root.TryGetProperty(name, out var member) && member.ValueKind != JsonValueKind.Null ? member : null;
 
     private static bool HasLeaf(JsonElement element) => element.ValueKind switch
     {
         JsonValueKind.Object => element.EnumerateObject().Any(member => HasLeaf(member.Value)),
+        JsonValueKind.Array => element.GetArrayLength() > 0,
         JsonValueKind.Null => false,
         _ => true,
     };
-
-    // A value equal to the configured one changes nothing.
-    private static bool EqualsConfigured(JsonElement configuration, string path, JsonElement value)
-    {
-        foreach (var name in path.Split('.'))
-        {
-            if (configuration.ValueKind != JsonValueKind.Object || !configuration.TryGetProperty(name, out configuration))
-            {
-                return false;
-            }
-        }
-        return JsonElement.DeepEquals(configuration, value);
-    }
 }

@@ -1,5 +1,6 @@
 using Postern.Core;
 using Postern.Core.Sessions;
+using Postern.Server.Agents;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
@@ -7,6 +8,7 @@ namespace Postern.Server.Dialects.ElevenLabs;
 internal static class Refusals
 {
     private const string NotAuthorized = "Could not authorize the conversation.";
+    private const string NoMedia = "This agent has no media server, so WebRTC is not available: use a signed URL (get-signed-url), or configure one.";
     private const ushort Unauthorized = 3000;
     private const ushort Policy = 1008;
 
@@ -15,6 +17,7 @@ internal static class Refusals
     {
         DenialReason.KeyMissing or DenialReason.KeyInvalid or DenialReason.ScopeMissing => new(Unauthorized, NotAuthorized),
         DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch or DenialReason.CredentialUnknown => new(Unauthorized, NotAuthorized),
+        DenialReason.RequestInvalid when denial.Detail == InitiationData.NotReadable => new(Policy, InitiationData.NotReadable),
         DenialReason.CredentialMissing or DenialReason.RequestInvalid => new(Unauthorized, NotAuthorized),
         DenialReason.ConflictingCredentials => new(Unauthorized, "Could not authorize the conversation: two different credentials were presented."),
         DenialReason.AgentPrivateByDefault => new(Unauthorized, "This agent is private: mint a signed URL, or set platform_settings.auth.enable_auth to false."),
@@ -25,9 +28,12 @@ internal static class Refusals
         DenialReason.OriginMissing => new(Unauthorized, "An Origin header is required to connect to this agent"),
         DenialReason.OriginRefused => new(Unauthorized, $"Host {Cut(denial.Detail)} is not allowed to connect to this agent"),
         DenialReason.OverrideRefused => new(Policy, $"Override for field '{Cut(denial.Detail)}' is not allowed by config."),
-        DenialReason.VariableRefused => new(Policy, $"Dynamic variable '{Cut(denial.Detail)}' cannot be set by the client."),
+        DenialReason.VariableRefused => new(Policy, DynamicVariables.IsSystem(denial.Detail)
+            ? $"Dynamic variable '{Cut(denial.Detail)}' cannot be set by the client."
+            : $"Dynamic variable '{Cut(denial.Detail)}' is fixed by the conversation token."),
         DenialReason.VariableMissing => new(Policy, $"Missing required dynamic variables in first message: {{'{Cut(denial.Detail)}'}}"),
         DenialReason.SubjectMismatch => new(Policy, "user_id does not match the credential."),
+        DenialReason.MediaMissing => new(Unauthorized, NoMedia),
         DenialReason.TooManyRefusals => new(3008, "Too many refused connections: try again in a minute."),
         DenialReason.ShuttingDown => new(1001, "The server is shutting down."),
         DenialReason.Unavailable => new(1011, "Temporarily unavailable: nothing was used up, try again."),
@@ -46,6 +52,7 @@ internal static class Refusals
         DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault or DenialReason.CredentialMalformed or DenialReason.BadSignature
             or DenialReason.WrongKind or DenialReason.Expired or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
             or DenialReason.ConflictingCredentials or DenialReason.SubjectMismatch => Wire.Error(401, "authentication_error", "unauthorized", "needs_authorization", Close(denial).Reason),
+        DenialReason.MediaMissing => Wire.Error(400, "invalid_request", "webrtc_unavailable", "webrtc_unavailable", NoMedia),
         DenialReason.OverrideRefused or DenialReason.VariableRefused or DenialReason.VariableMissing => Wire.Error(400, "validation_error", "invalid_request", "invalid_request", Close(denial).Reason),
         DenialReason.TooManyRefusals => Wire.Error(429, "rate_limit_error", "rate_limit_exceeded", "too_many_requests", "Too many refused requests from this address: try again in a minute.") with { Headers = [KeyValuePair.Create("Retry-After", denial.Detail ?? "60")] },
         DenialReason.ShuttingDown or DenialReason.Unavailable => Wire.Error(503, "service_unavailable", "service_unavailable", "service_unavailable", "Temporarily unavailable: nothing was changed, try again.") with { Headers = [KeyValuePair.Create("Retry-After", "1")] },

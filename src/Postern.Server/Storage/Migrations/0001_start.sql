@@ -37,6 +37,8 @@ create table agent (
     private_by_default integer not null,
     upstream_url {text},
     upstream_headers {blob},
+    media_url {text},
+    media_secret {blob},
     only_dialects {text} not null default '',
     created_at bigint not null,
     updated_at bigint not null
@@ -72,8 +74,14 @@ create table conversation (
     started_at bigint not null,
     ended_at bigint,
     end_reason {text},
+    close_code integer,
     detail {text},
-    message_count integer not null default 0
+    message_count integer not null default 0,
+    likes integer not null default 0,
+    dislikes integer not null default 0,
+    feedback {text},
+    rating integer,
+    comment {text}
 );
 create index conversation_by_project on conversation (project_id, started_at, id);
 

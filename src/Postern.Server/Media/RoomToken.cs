@@ -1,0 +1,41 @@
+using System.Buffers;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Postern.Core.Agents;
+using Postern.Core.Credentials;
+
+namespace Postern.Server.Media;
+
+/// <summary>The text that admits one participant to one room of a media server: a JWT (HS256) with LiveKit's claims, signed by the shared secret.</summary>
+internal static class RoomToken
+{
+    /// <summary>A token for <paramref name="identity"/>, to be presented before <paramref name="expires"/>.</summary>
+    public static string Write(MediaServer server, string identity, string? label, string room, string? metadata, DateTimeOffset now, DateTimeOffset expires)
+    {
+        var payload = new ArrayBufferWriter<byte>(384);
+        using (var json = new Utf8JsonWriter(payload))
+        {
+            json.WriteStartObject();
+            json.WriteString("iss"u8, server.Key);
+            json.WriteString("sub"u8, identity);
+            json.WriteNumber("nbf"u8, now.ToUnixTimeSeconds());
+            json.WriteNumber("exp"u8, expires.ToUnixTimeSeconds());
+            json.WriteString("name"u8, label ?? identity);
+            if (metadata is not null)
+            {
+                json.WriteString("metadata"u8, metadata);
+            }
+            json.WriteStartObject("video"u8);
+            json.WriteString("room"u8, room);
+            json.WriteBoolean("roomJoin"u8, true);
+            json.WriteBoolean("canPublish"u8, true);
+            json.WriteBoolean("canSubscribe"u8, true);
+            json.WriteBoolean("canPublishData"u8, true);
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+        var signed = Base64Text.Encode("""{"alg":"HS256","typ":"JWT"}"""u8) + "." + Base64Text.Encode(payload.WrittenSpan);
+        return signed + "." + Base64Text.Encode(HMACSHA256.HashData(Encoding.UTF8.GetBytes(server.Secret), Encoding.ASCII.GetBytes(signed)));
+    }
+}
