@@ -38,14 +38,19 @@ internal sealed class ConnectEndpoint(
             await Problem.WriteAsync(context, problem.Status, problem.Sentence);
             return;
         }
-        var offered = WebSocketHandshake.OfferedProtocols(context)!; // well-formed: Check has read it too
-        var decision = await AdmitAsync(dialect, WireRequest.From(context, offered));
+        if (WebSocketHandshake.OfferedProtocols(context) is not { } offered)
+        {
+            await Problem.WriteAsync(context, StatusCodes.Status400BadRequest, "Sec-WebSocket-Protocol must list at most 16 names, each once.");
+            return;
+        }
+        var request = WireRequest.From(context, offered, options: options);
+        var decision = await AdmitAsync(dialect, request);
         if (decision.IsDenied(out var denial, out var session))
         {
             await TurnAwayAsync(context, dialect, offered, denial);
             return;
         }
-        await ServeAsync(context, dialect.For(session.Agent) as SocketDialect ?? dialect, offered, session);
+        await ServeAsync(context, dialect.Spoken(session.Agent, request), offered, session);
     }
 
     private async Task<Decision<Session>> AdmitAsync(SocketDialect dialect, WireRequest request)
@@ -75,6 +80,7 @@ internal sealed class ConnectEndpoint(
             return;
         }
         await using var stream = await WebSocketHandshake.AcceptAsync(context, dialect.Subprotocol(offered));
+        await Task.Delay(dialect.BeforeRefusal, context.RequestAborted);
         var (said, close, _) = dialect.Turn(denial);
         await stream.WriteAsync(said is null ? Frames.Close(close) : [.. Frames.Text(said), .. Frames.Close(close)], context.RequestAborted);
         await DrainAsync(stream);
@@ -144,8 +150,9 @@ internal sealed class ConnectEndpoint(
     private async Task<SessionEnd> RelayAsync(
         SocketDialect dialect, Session session, Core.Agents.Upstream.Relay relay, Stream client, Leash leash, SessionActivity activity, Action abort, CancellationToken cancellation)
     {
-        var opening = new RelayOpening(client, message => dialect.ReadOpening(session, message).Denial is { } denial ? dialect.Turn(denial).Close : null, limits.MaxMessageBytes, leash);
-        if (await opening.ReadAsync(options.Sessions.FirstMessageWait) is { } refused)
+        var opening = !dialect.ClientSpeaksFirst ? null
+            : new RelayOpening(client, message => dialect.ReadOpening(session, message).Denial is { } denial ? dialect.Turn(denial).Close : null, limits.MaxMessageBytes, leash);
+        if (opening is not null && await opening.ReadAsync(options.Sessions.FirstMessageWait) is { } refused)
         {
             await client.WriteAsync(Frames.Close(refused.Close), cancellation);
             await DrainAsync(client);
@@ -155,8 +162,10 @@ internal sealed class ConnectEndpoint(
         {
             var target = new UpstreamTarget(relay.Url, relay.Headers, dialect.UpstreamProtocol, options.Agents.AllowPrivateUpstreams, options.Sessions.UpstreamConnect);
             var upstream = await Upstream.ConnectAsync(target, leash.Token);
+            var rule = dialect.Rule(session, clock.GetUtcNow());
+            await GreetAsync(upstream, rule?.Greeting, leash.Token);
             return await new RelaySession(timers, clock, abort).RunAsync(
-                opening.Client, opening.Frames, upstream, leash, limits, end => Farewell(dialect, end), activity, cancellation);
+                opening?.Client ?? client, opening?.Frames ?? default, upstream, leash, limits, end => Farewell(dialect, end), activity, rule, cancellation);
         }
         catch (UpstreamException e)
         {
@@ -165,6 +174,19 @@ internal sealed class ConnectEndpoint(
         catch (OperationCanceledException) when (leash.TryGet(out var reason, out var detail))
         {
             return await SayAsync(dialect, client, reason, detail, cancellation);
+        }
+    }
+
+    private static async Task GreetAsync(UpstreamConnection upstream, byte[]? greeting, CancellationToken ct)
+    {
+        try
+        {
+            await (greeting is null ? ValueTask.CompletedTask : upstream.Stream.WriteAsync(Frames.MaskedText(greeting), ct));
+        }
+        catch (Exception e)
+        {
+            upstream.Dispose();
+            throw e is IOException ? new UpstreamException(UpstreamFailure.Unreachable, "The upstream closed the connection during the opening.", e) : e;
         }
     }
 

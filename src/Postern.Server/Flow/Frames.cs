@@ -39,6 +39,9 @@ internal static class Frames
         return Client(Opcode.Close, payload[..WriteClose(payload, close)]);
     }
 
+    /// <summary>A text message to an upstream in one frame, masked with a fresh key; the payload must be valid UTF-8.</summary>
+    public static byte[] MaskedText(ReadOnlySpan<byte> payload) => Client(Opcode.Text, payload);
+
     private static byte[] Server(Opcode opcode, ReadOnlySpan<byte> payload)
     {
         Span<byte> head = stackalloc byte[FrameHeader.MaxSize];
