@@ -1,1 +1,1 @@
-return 0;
+return await Postern.Server.Cli.Commands.RunAsync(args, Console.Out, Console.Error);

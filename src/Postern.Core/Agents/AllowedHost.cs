@@ -53,7 +53,9 @@ public readonly record struct AllowedHost
             problem = $"'{text}' is not a host: write it exactly, such as example.com, app.example.com or localhost:3000, without wildcards, user names or paths.";
             return false;
         }
-        entry = new AllowedHost(scheme, host, port == DefaultPort(scheme ?? "https") ? 0 : port);
+        // A local host without a scheme stands for two, each with a default port of its own: then a port that was written stays.
+        var isDefault = scheme is not null ? port == DefaultPort(scheme) : port == DefaultPort("https") && !IsLocal(host);
+        entry = new AllowedHost(scheme, host, isDefault ? 0 : port);
         problem = "";
         return true;
     }
@@ -66,7 +68,7 @@ public readonly record struct AllowedHost
             return false;
         }
         var schemeHolds = Scheme is null ? scheme == "https" || IsLocal(host) : scheme == Scheme;
-        return schemeHolds && port == Port;
+        return schemeHolds && (port == Port || (port == 0 && Port == DefaultPort(scheme)));
     }
 
     /// <summary>The <c>host[:port]</c> of an Origin for a refusal's text; the whole value when it is no origin.</summary>

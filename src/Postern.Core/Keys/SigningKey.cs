@@ -90,13 +90,25 @@ public sealed class SigningKey
 }
 
 /// <summary>The signing keys of an installation: one active, the older ones verifying until their time.</summary>
-public sealed class KeyRing(ImmutableArray<SigningKey> keys)
+public sealed class KeyRing
 {
+    /// <summary>A ring of keys with different ids, one of them active.</summary>
+    /// <exception cref="ArgumentException">None or several are active, or two have one id: it would depend on the order which one is believed.</exception>
+    public KeyRing(ImmutableArray<SigningKey> keys)
+    {
+        if (keys.Count(k => k.State == SigningKeyState.Active) != 1 || keys.DistinctBy(k => k.Id, StringComparer.Ordinal).Count() != keys.Length)
+        {
+            throw new ArgumentException("A key ring has one active key, and no id twice.", nameof(keys));
+        }
+        Keys = keys;
+        Active = keys.Single(k => k.State == SigningKeyState.Active);
+    }
+
     /// <summary>All keys, retired ones too.</summary>
-    public ImmutableArray<SigningKey> Keys { get; } = keys;
+    public ImmutableArray<SigningKey> Keys { get; }
 
     /// <summary>The key that signs.</summary>
-    public SigningKey Active { get; } = keys.Single(k => k.State == SigningKeyState.Active);
+    public SigningKey Active { get; }
 
     /// <summary>The key of this id, whatever its state.</summary>
     public SigningKey? Find(ReadOnlySpan<char> id)

@@ -11,6 +11,9 @@ public static class MintPolicy
     /// <summary>Values fixed at the mint are kept in the ledger; this many bytes of JSON at most.</summary>
     public const int MostFixedBytes = 32 * 1024;
 
+    /// <summary>A credential names so many hosts at the most.</summary>
+    public const int MostOrigins = 10;
+
     /// <summary>The grant, or RequestInvalid naming the member and its range. <paramref name="agent"/> is null for an unbound personal access token.</summary>
     public static Decision<Grant> Decide(ProjectId project, Agent? agent, MintRequest request, Lifetimes lifetimes, DateTimeOffset now)
     {
@@ -31,11 +34,15 @@ public static class MintPolicy
         }
         if (request.Uses is < 1)
         {
-            return Invalid("the number of uses must be at least 1");
+            return Invalid("a credential opens at least 1 session");
         }
         if (request.Subject is { } subject && !Subject.IsValid(subject))
         {
             return Invalid(Subject.Rule);
+        }
+        if (request.Origins.Length > MostOrigins)
+        {
+            return Invalid($"a credential names at most {MostOrigins} hosts");
         }
         foreach (var origin in request.Origins)
         {

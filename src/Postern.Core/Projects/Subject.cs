@@ -14,13 +14,13 @@ public static class Subject
     /// <summary>Whether the text may name a user.</summary>
     public static bool IsValid(string text)
     {
-        if (text.Length is 0 or > LongestBytes || text.AsSpan().ContainsAnyInRange('\0', '\u001f') || text.Contains('\u007f'))
+        if (text.Length is 0 or > LongestBytes)
         {
             return false;
         }
         for (var rest = text.AsSpan(); !rest.IsEmpty;)
         {
-            if (Rune.DecodeFromUtf16(rest, out _, out var consumed) != System.Buffers.OperationStatus.Done)
+            if (Rune.DecodeFromUtf16(rest, out var rune, out var consumed) != System.Buffers.OperationStatus.Done || Rune.IsControl(rune))
             {
                 return false;
             }

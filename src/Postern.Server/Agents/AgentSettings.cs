@@ -33,7 +33,7 @@ internal static class AgentSettings
 
     /// <summary>What is wrong with the name of a dialect, or null.</summary>
     public static string? CheckDialect(string name) =>
-        Dialects.Dialects.Named(name) is null ? $"The dialects are: {string.Join(", ", Dialects.Dialects.All.Select(dialect => dialect.Name))}." : null;
+        Dialects.Dialects.Named(name) is not Dialects.SocketDialect ? $"The dialects are: {string.Join(", ", Dialects.Dialects.All.OfType<Dialects.SocketDialect>().Select(dialect => dialect.Name))}." : null;
 
     /// <summary>Sets which vendor an agent speaks; null when the project has no such agent.</summary>
     public static Task<AgentRow?> SetDialectAsync(AgentStore store, ProjectId project, AgentId id, string? keyId, string dialect) =>

@@ -98,6 +98,9 @@ internal sealed record MintRoute(string Method, string Path, Func<WireRequest, D
 {
     /// <summary>The answer of this route, where it differs from the dialect's or repeats what was asked.</summary>
     public Func<Minted, WireRequest, HttpAnswer>? Write { get; init; }
+
+    /// <summary>Pages may call it without a key, from any origin, and read the answer.</summary>
+    public bool OpenToPages { get; init; }
 }
 
 /// <summary>A complete HTTP answer.</summary>

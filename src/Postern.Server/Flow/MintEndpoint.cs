@@ -24,6 +24,10 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
 
     private async Task MintAsync(HttpContext context, Dialect dialect, MintRoute route)
     {
+        if (route.OpenToPages)
+        {
+            context.Response.Headers.AccessControlAllowOrigin = "*";
+        }
         var wire = await ReadAsync(context);
         var read = route.Read(wire);
         var invalid = read.IsDenied(out var denial, out var request);

@@ -15,7 +15,7 @@ internal sealed class RelayOpening
     public RelayOpening(Stream client, Func<ReadOnlyMemory<byte>, CloseFrame?> judge, int maxBytes, Leash leash)
     {
         (Client, this.judge, this.leash) = (client, judge, leash);
-        first = FirstMessage.ReadAsync(client, default, maxBytes, leash.Token).AsTask();
+        first = FirstMessage.ReadAsync(client, default, maxBytes, leash.Token, keepPings: true).AsTask();
     }
 
     /// <summary>The client's frames that are to be passed on first, as they came.</summary>
@@ -69,12 +69,9 @@ internal sealed class RelayOpening
                     opening.leash.End(SessionEndReason.FirstMessageRefused, close.Reason);
                     await Task.Delay(Timeout.Infinite, cancellationToken);
                 }
+                // A close or a broken frame too: the relay passes on the one and answers the other.
                 pending = message.FramesAndSurplus;
                 judged = true;
-                if (message.Outcome != ReadOutcome.Message)
-                {
-                    return 0;
-                }
             }
             if (pending.IsEmpty)
             {

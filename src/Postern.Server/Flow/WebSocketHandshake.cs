@@ -14,7 +14,7 @@ internal sealed record HandshakeProblem(int Status, string Sentence)
     {
         response.StatusCode = Status;
         if (Status == StatusCodes.Status405MethodNotAllowed) response.Headers.Allow = "GET";
-        if (!HttpProtocol.IsHttp11(response.HttpContext.Request.Protocol)) return;
+        if (HttpProtocol.IsHttp2(response.HttpContext.Request.Protocol)) return;
         if (Status == StatusCodes.Status426UpgradeRequired)
         {
             response.Headers.SecWebSocketVersion = "13";
@@ -44,10 +44,10 @@ internal static class WebSocketHandshake
     private static HandshakeProblem? CheckUpgrade(HttpContext context)
     {
         var headers = context.Request.Headers;
+        if (headers.TransferEncoding.Count > 0 || context.Request.ContentLength > 0) return new(400, "A WebSocket opening has no body.");
         if (headers.Upgrade.Count == 0 || context.Features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true })
             return new(426, "This address speaks WebSocket only.");
         return !IsOnly(headers.Upgrade, "websocket") ? new(400, "Upgrade must be exactly: websocket.")
-            : headers.TransferEncoding.Count > 0 || context.Request.ContentLength > 0 ? new(400, "A WebSocket opening has no body.")
             : CheckVersion(headers) is { } problem ? problem
             : !IsKey(headers.SecWebSocketKey) ? new(400, "Sec-WebSocket-Key must be the base64 of 16 bytes, given once.")
             : CheckSingle(headers);
@@ -74,6 +74,7 @@ internal static class WebSocketHandshake
         headers.Host.Count > 1 ? new(400, "Host is given twice.")
         : headers.Authorization.Count > 1 ? new(400, "Authorization is given twice.")
         : headers.Origin.Count > 1 ? new(400, "Origin is given twice.")
+        : OfferedProtocols(headers) is null ? new(400, "Sec-WebSocket-Protocol must be a list of different tokens.")
         : null;
 
     private static bool IsOnly(StringValues values, string wanted) =>
@@ -92,9 +93,11 @@ internal static class WebSocketHandshake
 
     /// <summary>The subprotocols offered, in order; empty when none, null when the header is malformed, has a value twice
     /// or is longer than any honest client makes it. They may carry a credential: never log them.</summary>
-    public static IReadOnlyList<string>? OfferedProtocols(HttpContext context)
+    public static IReadOnlyList<string>? OfferedProtocols(HttpContext context) => OfferedProtocols(context.Request.Headers);
+
+    private static List<string>? OfferedProtocols(IHeaderDictionary headers)
     {
-        var lines = context.Request.Headers.SecWebSocketProtocol;
+        var lines = headers.SecWebSocketProtocol;
         if (lines.Count == 0) return [];
         var offered = new List<string>(2);
         var chars = 0;

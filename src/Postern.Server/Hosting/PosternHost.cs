@@ -9,6 +9,7 @@ using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
+using Postern.Server.Try;
 
 namespace Postern.Server.Hosting;
 
@@ -28,6 +29,9 @@ internal sealed class PosternHost : IAsyncDisposable
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
 
+    /// <summary>The one-time code for the page to try it on that the first start made; null at every later start.</summary>
+    public string? FirstTryCode { get; private init; }
+
     /// <summary>The addresses that are listened on, such as <c>http://127.0.0.1:8080</c>.</summary>
     public IReadOnlyList<string> Addresses => [.. app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
 
@@ -43,6 +47,7 @@ internal sealed class PosternHost : IAsyncDisposable
         try
         {
             var firstKey = await store.FirstStartAsync(options, wantedKey);
+            var firstTryCode = firstKey is null ? null : await store.TryCodes.CreateAsync();
             var node = NodeName(options);
             await store.EndLostSessionsAsync(node);
             var directory = store.Feed.Load(store.Keys.ReadRing()!);
@@ -60,7 +65,7 @@ internal sealed class PosternHost : IAsyncDisposable
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
-            return new PosternHost(app, store, certificates, live, options, clock) { FirstKey = firstKey };
+            return new PosternHost(app, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -111,9 +116,13 @@ internal sealed class PosternHost : IAsyncDisposable
         var rest = new RestAccess(directory, limiter);
         new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
+        new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
+        new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
         var admin = new AdminAccess(directory, limiter);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
         new SessionsAdmin(admin, live).Map(app);
+        var sessions = new TrySessions(directory, ledger, clock);
+        new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
         Health.Map(app, store, live, clock);
         app.UseEndpoints(static _ => { });
     }

@@ -71,6 +71,7 @@ internal static class SettingText
     public static string Format(object? value) => value switch
     {
         null => "",
+        IPEndPoint point => point.ToString(),
         TimeSpan time => FormatTime(time),
         bool flag => flag ? "true" : "false",
         IReadOnlyList<string> list => string.Join(",", list),
@@ -84,7 +85,8 @@ internal static class SettingText
     private static IComparable? ParseInt(string text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
 
-    private static IComparable? ParseTime(string text)
+    /// <summary>A duration such as <c>15m</c>, <c>900s</c> or <c>00:15:00</c>; null for anything else.</summary>
+    public static TimeSpan? ParseTime(string text)
     {
         foreach (var (suffix, unit) in Units)
             if (text.EndsWith(suffix, StringComparison.Ordinal)

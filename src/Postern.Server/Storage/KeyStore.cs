@@ -11,6 +11,14 @@ namespace Postern.Server.Storage;
 /// <summary>Projects, API keys and signing keys in SQL. Every change carries its audit row and its change number.</summary>
 internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBox secrets, TimeProvider clock)
 {
+    /// <summary>Whether there is such a project.</summary>
+    public bool HasProject(ProjectId project)
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select 1 from project where id = $1", project.Value);
+        return command.ExecuteScalar() is not null;
+    }
+
     /// <summary>Stores a key for <paramref name="text"/>, of which only the hash is kept.</summary>
     public async Task<ApiKey> CreateApiKeyAsync(ProjectId project, string name, string text, Scopes scopes)
     {

@@ -26,6 +26,7 @@ internal sealed class Store : IAsyncDisposable
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
         Conversations = new ConversationStore(Database, Writer);
+        TryCodes = new TryCodes(Database, Writer, clock);
         Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, options, clock);
     }
 
@@ -36,6 +37,7 @@ internal sealed class Store : IAsyncDisposable
     public KeyStore Keys { get; }
     public CredentialStore Credentials { get; }
     public ConversationStore Conversations { get; }
+    public TryCodes TryCodes { get; }
     public DirectoryFeed Feed { get; }
 
     /// <summary>How many migrations opening it applied.</summary>

@@ -23,7 +23,10 @@ internal static class AgentDraft
         return Settle(row, JsonObject.Create(body)!, openByDefault, accessNamed: true);
     }
 
-    /// <summary>A changed agent: objects merge, arrays and scalars replace, null is the default.</summary>
+    /// <summary>
+    /// A changed agent: objects merge, arrays and scalars replace, null is the default. The null itself is kept: the vendor's command
+    /// line tool reads back what it has written, and reports every member that it misses.
+    /// </summary>
     public static AgentRow Change(AgentRow row, JsonElement patch, bool openByDefault)
     {
         var merged = Wire.Written(json => Merge(json, Element(row.Document), patch));
@@ -99,10 +102,6 @@ internal static class AgentDraft
 
     private static void Put(Utf8JsonWriter json, string name, JsonElement old, JsonElement change)
     {
-        if (change.ValueKind == JsonValueKind.Null)
-        {
-            return;
-        }
         json.WritePropertyName(name);
         if (change.ValueKind == JsonValueKind.Object)
         {

@@ -4,6 +4,7 @@ using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Flow;
+using Postern.Server.Media;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
@@ -22,8 +23,11 @@ internal class ElevenLabsDialect : SocketDialect
 
     public override IReadOnlyList<MintRoute> Mints =>
     [
-        new("GET", ConversationPath + "/get-signed-url", ReadSignedUrl),
-        new("GET", ConversationPath + "/get_signed_url", ReadSignedUrl),
+        new("GET", ConversationPath + "/get-signed-url", MintForms.SignedUrl),
+        new("GET", ConversationPath + "/get_signed_url", MintForms.SignedUrl),
+        new("POST", ConversationPath + "/get-signed-url", MintForms.FixedSignedUrl),
+        new("GET", ConversationPath + "/token", MintForms.Token) { OpenToPages = true },
+        new("POST", ConversationPath + "/token", MintForms.FixedToken),
     ];
 
     public override IReadOnlyList<string> Conversations => [ConversationPath];
@@ -53,7 +57,7 @@ internal class ElevenLabsDialect : SocketDialect
             ? new Denial(DenialReason.AgentUnknown)
             : new ConnectRequest(CredentialKind.SignedUrl, presented is [var text] ? new CredentialText(text) : null,
                 agent is null ? null : new AgentId(agent), request.Headers.Origin is [var origin] ? origin : null, request.Address)
-            { Key = key };
+            { Key = key, Dialect = "elevenlabs" };
     }
 
     // Clients require exactly the protocol they asked for; one that carries a secret is never echoed.
@@ -64,6 +68,10 @@ internal class ElevenLabsDialect : SocketDialect
     public override HttpAnswer Write(Minted minted)
     {
         var credential = minted.Credential;
+        if (credential.Kind == CredentialKind.ConversationToken)
+        {
+            return WriteToken(minted);
+        }
         var conversation = credential.Grant.ConversationId is { } id ? $"&conversation_id={id}" : "";
         var url = $"{minted.WebSocketOrigin}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{conversation}";
         return Wire.Json(200, json =>
@@ -74,6 +82,18 @@ internal class ElevenLabsDialect : SocketDialect
             {
                 json.WriteString("conversation_id"u8, credential.Grant.ConversationId);
             }
+        });
+    }
+
+    // A room of the agent's media server is what a conversation token opens; the room bears the conversation's id.
+    private static HttpAnswer WriteToken(Minted minted)
+    {
+        var grant = minted.Credential.Grant;
+        var identity = grant.Subject ?? "user_" + minted.Credential.Id;
+        return Wire.Json(200, json =>
+        {
+            json.WriteString("token"u8, RoomToken.Write(minted.Agent!.Media!, identity, minted.Request.Label, grant.ConversationId!, null, minted.Now, grant.StartBy));
+            json.WriteString("conversation_id"u8, grant.ConversationId);
         });
     }
 
@@ -102,25 +122,6 @@ internal class ElevenLabsDialect : SocketDialect
                 yield return protocol[BearerProtocol.Length..];
             }
         }
-    }
-
-    private static Decision<MintRequest> ReadSignedUrl(WireRequest request)
-    {
-        if (request.Repeated("agent_id", "include_conversation_id", KeyHeader) is { } repeated)
-        {
-            return new Denial(DenialReason.RequestInvalid, $"query {repeated}: Must be given once");
-        }
-        if (request.Parameter("agent_id") is not { } agent)
-        {
-            return new Denial(DenialReason.RequestInvalid, "query agent_id: Field required");
-        }
-        if (QueryText.Flag(request.Parameter("include_conversation_id")) is not { } fix)
-        {
-            return new Denial(DenialReason.RequestInvalid, "query include_conversation_id: Input should be a valid boolean");
-        }
-        return AgentIdText.IsValid(agent)
-            ? new MintRequest(request.Header(KeyHeader), new AgentId(agent), CredentialKind.SignedUrl, request.Address) { FixConversation = fix }
-            : new Denial(DenialReason.AgentUnknown, "of this form");
     }
 }
 

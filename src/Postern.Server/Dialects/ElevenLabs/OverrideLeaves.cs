@@ -58,6 +58,25 @@ internal static class OverrideLeaves
         return set;
     }
 
+    /// <summary>Path to value for every leaf that a mint is to fix; the holder of the key decides, so no permission is asked.</summary>
+    public static Decision<Dictionary<string, JsonElement>> Fix(JsonElement? wanted)
+    {
+        var set = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
+        foreach (var (path, name, value) in wanted is { } element ? Leaves(element, "", "conversation_config_override") : [])
+        {
+            if (path is null || !Types.TryGetValue(path, out var types))
+            {
+                return new Denial(DenialReason.RequestInvalid, $"body conversation_config_override {name}: There is no such override");
+            }
+            if (!types.Contains(value.ValueKind))
+            {
+                return new Denial(DenialReason.RequestInvalid, $"body conversation_config_override {name}: Input is of a wrong type");
+            }
+            set[path] = value;
+        }
+        return set;
+    }
+
     // What the mint has fixed stands, whatever the agent would let a client change; a value equal to what holds anyway is no override.
     private static bool IsPermitted(Session session, string path, JsonElement value) =>
         session.Terms.Fixed.Fields.TryGetValue(path, out var kept) ? JsonElement.DeepEquals(kept, value)

@@ -24,6 +24,14 @@ internal sealed class QueryText(WireRequest request)
         : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most ? number
         : Refuse(name, "value_error", $"Input should be a number from {least} to {most}", absent);
 
+    /// <summary>A whole number, or nothing.</summary>
+    public long? Whole(string name) => Text(name) is not { } text ? null
+        : long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number
+        : Refuse<long?>(name, "int_parsing", "Input should be a valid integer", null);
+
+    /// <summary>A boolean, or nothing.</summary>
+    public bool? Choice(string name) => Text(name) is null ? null : Flag(name, absent: false);
+
     public string Word(string name, params IReadOnlyList<string> words) => Text(name) is not { } text ? words[0]
         : words.Contains(text, StringComparer.Ordinal) ? text : Refuse(name, "enum", $"Input should be one of: {string.Join(", ", words)}", words[0]);
 

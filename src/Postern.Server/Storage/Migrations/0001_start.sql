@@ -130,6 +130,13 @@ create table redemption (
     first_at bigint not null
 );
 
+create table try_code (
+    hash {blob} primary key,
+    created_at bigint not null,
+    expires_at bigint not null,
+    used_at bigint
+);
+
 create table audit (
     seq {identity},
     at bigint not null,

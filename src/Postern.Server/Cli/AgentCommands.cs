@@ -1,0 +1,56 @@
+using Postern.Core.Agents;
+using Postern.Core.Projects;
+using Postern.Server.Agents;
+using Postern.Server.Storage;
+
+namespace Postern.Server.Cli;
+
+/// <summary>Agents: list them, say where they are and which vendor they speak.</summary>
+internal static class AgentCommands
+{
+    public static async Task<int> ListAsync(CommandContext context)
+    {
+        await using var store = context.OpenStore();
+        var rows = AgentSettings.List(store.Agents, new ProjectId(context.Line.Option("--project") ?? ProjectId.Default.Value));
+        context.Write(rows, ("id", row => row.Id), ("name", row => row.Name), ("dialect", row => row.Dialect),
+            ("access", row => AgentDocument.Read(row, context.Options).Access.Private ? "private" : "public"),
+            ("upstream", row => (row.Upstream as Upstream.Relay)?.Url ?? "echo"), ("created", row => row.CreatedAt));
+        return 0;
+    }
+
+    public static Task<int> SetUpstreamAsync(CommandContext context)
+    {
+        var target = context.Line.Arguments[1];
+        var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        foreach (var header in context.Line.Options("--header"))
+        {
+            var colon = header.IndexOf(':', StringComparison.Ordinal);
+            if (colon <= 0 || !headers.TryAdd(header[..colon].Trim(), header[(colon + 1)..].Trim()))
+            {
+                throw new RefusedException("--header takes 'Name: value', each name once.", RefusedException.Usage);
+            }
+        }
+        var upstream = (target == "echo"
+            ? AgentSettings.ReadUpstream("echo", null, headers, context.Options, out var problem)
+            : AgentSettings.ReadUpstream("relay", target, headers, context.Options, out problem)) ?? throw new RefusedException(problem, RefusedException.Usage);
+        return ChangeAsync(context, (store, row) => AgentSettings.SetUpstreamAsync(store.Agents, row.Project, row.Id, null, upstream), $"relays to {target}");
+    }
+
+    public static Task<int> SetDialectAsync(CommandContext context)
+    {
+        var dialect = context.Line.Arguments[1];
+        return AgentSettings.CheckDialect(dialect) is { } problem
+            ? throw new RefusedException(problem, RefusedException.Usage)
+            : ChangeAsync(context, (store, row) => AgentSettings.SetDialectAsync(store.Agents, row.Project, row.Id, null, dialect), $"speaks {dialect}");
+    }
+
+    private static async Task<int> ChangeAsync(CommandContext context, Func<Store, AgentRow, Task> change, string what)
+    {
+        await using var store = context.OpenStore();
+        var id = context.Line.Arguments[0];
+        var row = store.Agents.Read(new AgentId(id)) ?? throw new RefusedException($"There is no agent '{id}': 'postern agents list' shows them.");
+        await change(store, row);
+        context.Write($"{id} {what} from now on.", ("id", id), ("changed", true));
+        return 0;
+    }
+}

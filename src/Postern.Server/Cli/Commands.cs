@@ -1,0 +1,53 @@
+using System.Reflection;
+using Postern.Server.Hosting;
+using Postern.Server.Storage;
+
+namespace Postern.Server.Cli;
+
+/// <summary>All subcommands, and the one place where what they refuse becomes a sentence and an exit code.</summary>
+internal static class Commands
+{
+    /// <summary>The list; the first one is meant when none is named.</summary>
+    public static readonly IReadOnlyList<Command> All =
+    [
+        new("serve", [], [], "Starts the server; this is what happens without a command, too.", ServeCommand.RunAsync),
+        new("keys create", [], ["--project", "--name", "--scopes"], "Makes an API key and shows it once. Scopes: mint, agents_read, agents_write, conversations_read, admin; all when left out.", KeyCommands.CreateAsync),
+        new("keys list", [], [], "Lists the API keys, without their texts.", KeyCommands.ListAsync),
+        new("keys revoke", ["KEY_ID"], [], "Refuses an API key from now on.", KeyCommands.RevokeAsync),
+        new("keys rotate-signing", [], ["--keep"], "Signs with a new key from now on; what the old one signed is believed for --keep (24h).", KeyCommands.RotateAsync),
+        new("agents list", [], ["--project"], "Lists the agents.", AgentCommands.ListAsync),
+        new("agents set-upstream", ["AGENT_ID", "echo|ws(s)://…"], ["--header*"], "Says where an agent really is; --header 'Name: value' is added to every connection and never shown again.", AgentCommands.SetUpstreamAsync),
+        new("agents set-dialect", ["AGENT_ID", "DIALECT"], [], "Says which vendor's form an agent's credentials take.", AgentCommands.SetDialectAsync),
+        new("try", [], [], "Prints a link to the page on which one talks to the demo agent; it works once, within 24 hours.", TryCommand.RunAsync),
+        new("check-config", [], ["--document"], "Reads every setting and says whether the server would start; --document markdown writes docs/configuration.md.", OtherCommands.CheckConfigAsync),
+        new("migrate", [], [], "Brings the database up to this version's schema.", OtherCommands.MigrateAsync),
+        new("version", [], [], "Says which version this is.", OtherCommands.VersionAsync),
+        new("help", ["[COMMAND]", "[VERB]"], [], "Shows this, or what one command takes.", OtherCommands.HelpAsync),
+    ];
+
+    /// <summary>This program's version.</summary>
+    public static string Version { get; } =
+        typeof(Commands).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0";
+
+    /// <summary>Runs a command line; 0 done, 1 refused, 2 written wrongly. Never a stack trace.</summary>
+    public static async Task<int> RunAsync(IReadOnlyList<string> words, TextWriter output, TextWriter errors)
+    {
+        try
+        {
+            var line = CommandLine.Read(words is ["--help" or "-h", ..] ? ["help"] : words is ["--version", ..] ? ["version"] : words, All);
+            return await line.Command.RunAsync(new CommandContext(line, output));
+        }
+        catch (Exception e)
+        {
+            var (sentence, code) = e switch
+            {
+                RefusedException refused => (refused.Message, refused.ExitCode),
+                StorageException storage => (storage.Message, RefusedException.Refused),
+                _ => StartChecks.OfFailure(e) is { } known ? (known, RefusedException.Refused)
+                    : ($"This is a defect of Postern ({e.GetType().Name}: {e.Message.Split('\n')[0]}); please report it.", RefusedException.Refused),
+            };
+            await errors.WriteLineAsync(sentence.ReplaceLineEndings(" "));
+            return code;
+        }
+    }
+}

@@ -1,0 +1,90 @@
+using System.Diagnostics;
+using Postern.Core.Sessions;
+using Postern.Server.Flow;
+
+namespace Postern.Tests.Flow;
+
+public class SessionTimersTests
+{
+    private readonly MovableClock clock = new();
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(51.2)]
+    [InlineData(600)]
+    [InlineData(900)]
+    public async Task Schedule_WhenTheTimeIsOver_EndsNeverBefore(double seconds)
+    {
+        using var timers = new SessionTimers(clock);
+        var leash = new Leash();
+        timers.Schedule(leash, TimeSpan.FromSeconds(seconds));
+
+        clock.Advance(TimeSpan.FromSeconds(seconds - 0.6));
+        await Task.Delay(300, TestContext.Current.CancellationToken);
+        Assert.False(leash.TryGet(out _, out _));
+
+        clock.Advance(TimeSpan.FromSeconds(0.6));
+        await leash.Ended.WaitAsync(TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken);
+        Assert.True(leash.TryGet(out var reason, out _));
+        Assert.Equal(SessionEndReason.MaxDuration, reason);
+    }
+
+    [Fact]
+    public async Task Schedule_RealTime_EndsWithinTwoTurns()
+    {
+        using var timers = new SessionTimers(TimeProvider.System);
+        var leash = new Leash();
+        var since = Stopwatch.GetTimestamp();
+        timers.Schedule(leash, TimeSpan.FromMilliseconds(500));
+        await leash.Ended.WaitAsync(TimeSpan.FromSeconds(5), TestContext.Current.CancellationToken);
+        Assert.InRange(Stopwatch.GetElapsedTime(since).TotalMilliseconds, 500, 1500);
+    }
+
+    [Fact]
+    public async Task Schedule_ManyAndSomeDisposed_EndsExactlyTheOthers()
+    {
+        using var timers = new SessionTimers(clock);
+        var dice = new Dice(3);
+        var watched = Enumerable.Range(0, 5000).Select(_ =>
+        {
+            var leash = new Leash();
+            var seconds = 1 + dice.Next(1000);
+            return (leash, seconds, watch: timers.Schedule(leash, TimeSpan.FromSeconds(seconds)));
+        }).ToList();
+        foreach (var (i, item) in watched.Index().Where(item => item.Index % 3 == 0)) item.watch.Dispose();
+        foreach (var (i, item) in watched.Index().Where(item => item.Index % 6 == 0)) item.watch.Dispose();
+
+        clock.Advance(TimeSpan.FromSeconds(500));
+        await Task.Delay(500, TestContext.Current.CancellationToken);
+        foreach (var (i, (leash, seconds, _)) in watched.Index())
+        {
+            Assert.Equal(i % 3 != 0 && seconds <= 500, leash.TryGet(out _, out _));
+        }
+    }
+
+    [Fact]
+    public async Task Observe_WaitingWriteAndSilence_AreToldApart()
+    {
+        using var timers = new SessionTimers(clock);
+        var limits = new RelayLimits(1, 1, TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(5));
+        Leash stuck = new(), silent = new(), lively = new();
+        SessionActivity stuckActivity = new(clock), silentActivity = new(clock), livelyActivity = new(clock);
+        timers.Observe(stuck, stuckActivity, limits);
+        timers.Observe(silent, silentActivity, limits);
+        timers.Observe(lively, livelyActivity, limits);
+
+        stuckActivity.FromUpstream.Waits(clock.GetTimestamp());
+        for (var i = 0; i < 13; i++)
+        {
+            clock.Advance(TimeSpan.FromSeconds(4.9));
+            livelyActivity.Touch();
+            stuckActivity.Touch();
+            await Task.Delay(110, TestContext.Current.CancellationToken);
+        }
+        await Task.Delay(300, TestContext.Current.CancellationToken);
+
+        Assert.True(stuck.TryGet(out var first, out _) & silent.TryGet(out var second, out _));
+        Assert.Equal((SessionEndReason.SlowReader, SessionEndReason.Idle), (first, second));
+        Assert.False(lively.TryGet(out _, out _));
+    }
+}

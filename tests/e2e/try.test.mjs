@@ -1,0 +1,171 @@
+// The page that the first start prints a link to, as a newcomer meets it: a browser, a microphone, nothing but this server.
+import assert from 'node:assert/strict';
+import { mkdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { launchChromium } from './browser.mjs';
+import { postern as command, startPostern } from './postern.mjs';
+
+const picture = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'docs', 'images', 'try.png');
+const patience = { timeout: 15_000 };
+let postern, browser;
+
+before(async () => {
+  postern = await startPostern();
+  browser = await launchChromium({ microphone: true });
+});
+after(async () => { await browser?.close(); await postern?.stop(); });
+
+const printedLink = () => /Try it, a link that works once: (\S+)/.exec(postern.output())[1];
+
+async function newLink() {
+  const { code, stdout, stderr } = await command(['try', '--json', '--data', postern.data, '--http', new URL(postern.http).host]);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout).link;
+}
+
+/** A page of a browser of its own that notes whatever should not happen, and every frame. */
+async function visit(link, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 860 }, permissions: ['microphone'], ...options });
+  const page = await context.newPage();
+  const seen = { problems: [], hosts: new Set(), sent: [], received: [] };
+  page.on('console', message => { if (['error', 'warning'].includes(message.type())) seen.problems.push(message.text()); });
+  page.on('pageerror', error => seen.problems.push(String(error)));
+  page.on('request', request => seen.hosts.add(new URL(request.url()).host));
+  page.on('websocket', socket => {
+    seen.hosts.add(new URL(socket.url()).host);
+    socket.on('framesent', ({ payload }) => seen.sent.push(JSON.parse(payload)));
+    socket.on('framereceived', ({ payload }) => seen.received.push(JSON.parse(payload)));
+  });
+  await page.addInitScript(() => document.addEventListener('securitypolicyviolation', event => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`)));
+  await page.goto(link);
+  return { page, seen, close: () => context.close() };
+}
+
+const saidBy = (page, who) => page.locator(`#transcript li.${who} span:last-child`);
+const clean = seen => {
+  assert.deepEqual(seen.problems, []);
+  assert.deepEqual([...seen.hosts], [new URL(postern.http).host]);
+};
+
+describe('the page to try it on', () => {
+  test('the printed link mints, admits and converses by text', async () => {
+    const { page, seen, close } = await visit(printedLink());
+    await page.locator('#claims code').first().waitFor(patience);
+    assert.equal(new URL(page.url()).hash, '');
+    assert.match(await page.locator('#key').textContent(), /^key_try_/);
+    assert.match(await page.locator('#countdown').textContent(), /^1[45]:\d\d left to start$/);
+    assert.deepEqual(await page.locator('#checks b').allTextContents(), ['Signature', 'Agent', 'Origin', 'Start by', 'Uses']);
+    const claims = await page.locator('#claims').textContent();
+    assert.ok(claims.includes('agent_echo'), claims);
+    assert.doesNotMatch(await page.locator('#url').textContent(), /\.[\w-]{43}$/);
+
+    await page.getByLabel('Your message').fill('hello');
+    await page.keyboard.press('Enter');
+    await saidBy(page, 'agent').getByText('echo: hello', { exact: true }).waitFor(patience);
+    assert.equal(await page.locator('#door').textContent(), 'admitted');
+    await page.getByRole('button', { name: 'Disconnect' }).click();
+    await page.getByText('Ended: 1000').waitFor(patience);
+    assert.ok(await page.getByRole('button', { name: 'Connect', exact: true }).isEnabled());
+    clean(seen);
+
+    await page.reload();
+    await page.locator('#claims code').first().waitFor(patience);
+    clean(seen);
+    await close();
+  });
+
+  test('who speaks into the microphone hears it back', async () => {
+    const { page, seen, close } = await visit(await newLink());
+    await page.locator('#claims code').first().waitFor(patience);
+    await page.getByRole('button', { name: 'Talk' }).click();
+    await saidBy(page, 'agent').getByText(/echo: .*speech/).first().waitFor(patience);
+    await page.waitForFunction(() => document.querySelector('#talk.playing'), undefined, patience);
+    const chunks = seen.sent.filter(frame => frame.user_audio_chunk);
+    assert.ok(chunks.length > 10, `${chunks.length} chunks`);
+    assert.ok(chunks.every(frame => Buffer.from(frame.user_audio_chunk, 'base64').length === 1024));
+    const heard = Buffer.concat(seen.received.filter(frame => frame.type === 'audio').map(frame => Buffer.from(frame.audio_event.audio_base_64, 'base64')));
+    assert.ok(heard.length > 3200, `${heard.length} bytes of sound came back`);
+    assert.ok(heard.some(byte => byte !== 0));
+    await page.getByRole('button', { name: 'Stop' }).click();
+    clean(seen);
+    await close();
+  });
+
+  test('what must not get in is refused, with the words that a client reads', async () => {
+    const { page, seen, close } = await visit(await newLink());
+    const knock = async (name, text) => {
+      await page.getByRole('button', { name, exact: true }).click();
+      await page.locator('#attempts li', { hasText: name }).locator('.result.out').getByText(text).waitFor({ timeout: 25_000 });
+    };
+    await page.locator('#claims code').first().waitFor(patience);
+    await knock('Change one character', 'Refused, 3000 Could not authorize the conversation.');
+    await knock('Ask for another agent', 'Could not authorize the conversation.');
+    await knock('Leave the signature out', 'Could not authorize the conversation.');
+    await knock('Use a single use twice', 'Could not authorize the conversation: the signed URL was already used.');
+    await knock('Come too late', 'Could not authorize the conversation: the signed URL has expired.');
+
+    await page.getByLabel('Uses').selectOption('one');
+    await page.getByRole('button', { name: 'Mint again' }).click();
+    await page.getByText('One. It is spent').waitFor(patience);
+    await page.getByRole('button', { name: 'Connect', exact: true }).click();
+    await page.locator('#door.in').waitFor(patience);
+    await page.getByRole('button', { name: 'Disconnect' }).click();
+    await page.getByText('Ended: 1000').waitFor(patience);
+    await page.getByRole('button', { name: 'Connect', exact: true }).click();
+    await page.locator('#door.out').getByText('refused, 3000').waitFor(patience);
+    clean(seen);
+    await close();
+  });
+
+  test('a link that was used, and none at all, are explained', async () => {
+    const link = await newLink();
+    const first = await visit(link);
+    await first.page.locator('#claims code').first().waitFor(patience);
+    await first.close();
+    const second = await visit(link);
+    await second.page.getByText('This link was used already').waitFor(patience);
+    assert.ok(await second.page.getByText('postern try', { exact: true }).isVisible());
+    assert.ok(!await second.page.locator('#open').isVisible());
+    await second.close();
+    const none = await visit(`${postern.http}/try`);
+    await none.page.getByRole('heading', { name: 'This page opens with a link' }).waitFor(patience);
+    clean(none.seen);
+    await none.close();
+  });
+
+  test('over https it works the same', async () => {
+    const link = (await newLink()).replace(postern.http, postern.https);
+    const { page, seen, close } = await visit(link, { ignoreHTTPSErrors: true });
+    await page.getByLabel('Your message').fill('hello');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await saidBy(page, 'agent').getByText('echo: hello', { exact: true }).waitFor(patience);
+    assert.match(await page.locator('#url').textContent(), /^wss:/);
+    assert.deepEqual(seen.problems, []);
+    await close();
+  });
+
+  test('the picture of the README shows it', async () => {
+    if (process.env.POSTERN_SCREENSHOT !== '1') {
+      assert.ok(statSync(picture).size > 20_000, 'run again with POSTERN_SCREENSHOT=1');
+      return;
+    }
+    const { page, seen, close } = await visit(await newLink(), { colorScheme: 'light', deviceScaleFactor: 2 });
+    await page.locator('#claims code').first().waitFor(patience);
+    for (const text of ['hello', 'who may come in here?']) {
+      await page.getByLabel('Your message').fill(text);
+      await page.keyboard.press('Enter');
+      await saidBy(page, 'agent').getByText(`echo: ${text}`, { exact: true }).waitFor(patience);
+    }
+    for (const name of ['Change one character', 'Use a single use twice']) {
+      await page.getByRole('button', { name, exact: true }).click();
+      await page.locator('#attempts li', { hasText: name }).locator('.result.out').waitFor(patience);
+    }
+    await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
+    mkdirSync(dirname(picture), { recursive: true });
+    await page.screenshot({ path: picture });
+    clean(seen);
+    await close();
+  });
+});
