@@ -116,7 +116,7 @@ internal sealed class SignedNonsense : Target
         }
         Require(!forged, "another key's signature was accepted");
         var grant = credential.Grant;
-        Require(credential.Id.Value.Length > 0 && grant.Project.Value.Length > 0 && grant.Agent.Value.Length > 0 && grant.Subject is not "" && grant.ConversationId is not "", "an empty name");
+        Require(credential.Id.Value.Length > 0 && grant.Project.Value.Length > 0 && grant.Agent is { Value.Length: > 0 } && grant.Subject is not "" && grant.ConversationId is not "", "an empty name");
         Require(grant.StartBy > DateTimeOffset.UnixEpoch && grant.Uses is null or > 0 && (grant.MaxDuration ?? TimeSpan.MaxValue) > TimeSpan.Zero && !grant.Origins.IsDefault, "a number out of range");
     }
 }
