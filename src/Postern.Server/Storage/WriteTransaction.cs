@@ -56,14 +56,25 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         Execute("insert into change (seq, kind, id) values ($1, $2, $3)", seq, kind, id);
     }
 
+    /// <summary>
+    /// Keeps the directory's other writers, on whatever node, waiting until this transaction ends. Whoever changes agents or keys takes
+    /// it before anything else, so that decisions on what is there hold, and no two wait for each other.
+    /// </summary>
+    public void LockDirectory() => Execute("update counter set value = value where name = 'change'");
+
     internal bool IsOpen => connection.State == System.Data.ConnectionState.Open;
+
+    /// <summary>Whether a commit was sent whose outcome is not known.</summary>
+    internal bool IsCommitting { get; private set; }
 
     internal void Begin() => transaction = connection.BeginTransaction();
 
     internal void Commit()
     {
         InsertAudit();
+        IsCommitting = true;
         transaction!.Commit();
+        IsCommitting = false;
         End();
     }
 
@@ -122,15 +133,15 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
                 var row = values.AsSpan(i * Columns);
                 row[0] = e.At.ToUnixTimeMilliseconds();
                 row[1] = e.Name;
-                row[2] = e.Project?.Value;
-                row[3] = e.Agent?.Value;
-                row[4] = e.Key;
-                row[5] = e.Credential;
-                row[6] = e.Session;
-                row[7] = e.Subject;
-                row[8] = e.Reason;
-                row[9] = e.Detail;
-                row[10] = e.Address;
+                row[2] = StoredText.Clean(e.Project?.Value);
+                row[3] = StoredText.Clean(e.Agent?.Value);
+                row[4] = StoredText.Clean(e.Key);
+                row[5] = StoredText.Clean(e.Credential);
+                row[6] = StoredText.Clean(e.Session);
+                row[7] = StoredText.Clean(e.Subject);
+                row[8] = StoredText.Clean(e.Reason);
+                row[9] = StoredText.Clean(e.Detail);
+                row[10] = StoredText.Clean(e.Address);
                 row[11] = occurrences;
             }
             Execute(ChunkTexts[chunk], values.AsSpan(0, rows * Columns));
