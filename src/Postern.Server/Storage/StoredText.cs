@@ -1,4 +1,6 @@
 using System.Text;
+using Postern.Core.Agents;
+using Postern.Core.Audit;
 
 namespace Postern.Server.Storage;
 
@@ -11,11 +13,21 @@ internal static class StoredText
     /// <summary>Longer text is cut.</summary>
     public const int Longest = 4096;
 
+    /// <summary>The event with every text clean.</summary>
+    public static AuditEvent Clean(AuditEvent entry) =>
+        IsClean(entry.Agent?.Value) && IsClean(entry.Key) && IsClean(entry.Credential) && IsClean(entry.Session) && IsClean(entry.Subject)
+            && IsClean(entry.Reason) && IsClean(entry.Detail) && IsClean(entry.Address)
+        ? entry
+        : entry with
+        {
+            Agent = entry.Agent is { } agent ? new AgentId(Clean(agent.Value)!) : null, Key = Clean(entry.Key), Credential = Clean(entry.Credential),
+            Session = Clean(entry.Session), Subject = Clean(entry.Subject), Reason = Clean(entry.Reason), Detail = Clean(entry.Detail), Address = Clean(entry.Address),
+        };
+
     /// <summary>The text without control characters and broken pairs, which become U+FFFD.</summary>
     public static string? Clean(string? text)
     {
-        if (text is null || (text.Length <= Longest && !text.AsSpan().ContainsAnyInRange('\0', '\u001f')
-            && !text.AsSpan().ContainsAnyInRange('\u007f', '\u009f') && !text.AsSpan().ContainsAnyInRange('\ud800', '\udfff')))
+        if (text is null || IsClean(text))
         {
             return text;
         }
@@ -30,4 +42,8 @@ internal static class StoredText
         }
         return clean.ToString();
     }
+
+    // Whole pairs are taken for dirty too: they are rare, and cleaning leaves them as they are.
+    private static bool IsClean(string? text) => text is null || (text.Length <= Longest && !text.AsSpan().ContainsAnyInRange('\0', '\u001f')
+        && !text.AsSpan().ContainsAnyInRange('\u007f', '\u009f') && !text.AsSpan().ContainsAnyInRange('\ud800', '\udfff'));
 }

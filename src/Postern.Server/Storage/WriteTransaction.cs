@@ -1,12 +1,14 @@
 using System.Data.Common;
 using System.Text;
+using Microsoft.Data.Sqlite;
 using Postern.Core.Audit;
+using SQLitePCL;
 
 namespace Postern.Server.Storage;
 
 /// <summary>
-/// What a writer's jobs see: one transaction that many of them share. Commands are kept and prepared once a connection; audit rows
-/// are collected and inserted together before the commit. Used by one thread.
+/// What a writer's jobs see: one transaction that many of them share. Statements are kept and prepared once a connection; audit rows
+/// are collected and inserted before the commit, on PostgreSQL many by one statement. Used by one thread.
 /// </summary>
 internal sealed class WriteTransaction(DbConnection connection) : IDisposable
 {
@@ -18,11 +20,25 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     private static readonly string[] ChunkTexts = [.. ChunkSizes.Select(AuditText)];
 
     private readonly Dictionary<string, DbCommand> commands = new(StringComparer.Ordinal);
+    private readonly SqliteConnection? sqlite = connection as SqliteConnection;
+    private readonly Dictionary<string, SqliteStatement> statements = new(StringComparer.Ordinal);
     private readonly List<(AuditEvent Event, int Occurrences)> audit = [];
     private DbTransaction? transaction;
 
     /// <summary>Runs a statement; returns the rows it changed.</summary>
-    public int Execute(string sql, params ReadOnlySpan<object?> values) => Prepared(sql, values).ExecuteNonQuery();
+    public int Execute(string sql, params ReadOnlySpan<object?> values)
+    {
+        if (sqlite is null)
+        {
+            return Prepared(sql, values).ExecuteNonQuery();
+        }
+        var statement = Statement(sql);
+        for (var i = 0; i < values.Length; i++)
+        {
+            statement.Bind(i, values[i]);
+        }
+        return statement.Run();
+    }
 
     /// <summary>Runs a statement; returns its first value, null when there is none.</summary>
     public object? Scalar(string sql, params ReadOnlySpan<object?> values) => Prepared(sql, values).ExecuteScalar() is { } value and not DBNull ? value : null;
@@ -47,7 +63,7 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     }
 
     /// <summary>Adds an audit row to the transaction.</summary>
-    public void Audit(AuditEvent entry, int occurrences = 1) => audit.Add((entry, occurrences));
+    public void Audit(AuditEvent entry, int occurrences = 1) => audit.Add((StoredText.Clean(entry), occurrences));
 
     /// <summary>Tells every node that something of the directory changed. The counter's row lock keeps the numbers in commit order.</summary>
     public void Changed(string kind, string id)
@@ -67,15 +83,33 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     /// <summary>Whether a commit was sent whose outcome is not known.</summary>
     internal bool IsCommitting { get; private set; }
 
-    internal void Begin() => transaction = connection.BeginTransaction();
+    internal void Begin()
+    {
+        if (sqlite is null)
+        {
+            transaction = connection.BeginTransaction();
+        }
+        else
+        {
+            Execute("begin immediate");
+        }
+    }
 
     internal void Commit()
     {
-        InsertAudit();
-        IsCommitting = true;
-        transaction!.Commit();
-        IsCommitting = false;
-        End();
+        if (sqlite is null)
+        {
+            InsertAudit();
+            IsCommitting = true;
+            transaction!.Commit();
+            IsCommitting = false;
+            End();
+        }
+        else
+        {
+            InsertAuditRows();
+            Execute("commit");
+        }
     }
 
     internal void Rollback()
@@ -84,6 +118,10 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         try
         {
             transaction?.Rollback();
+            if (sqlite is not null && raw.sqlite3_get_autocommit(sqlite.Handle) == 0)
+            {
+                Execute("rollback");
+            }
         }
         catch (Exception e) when (e is DbException or InvalidOperationException)
         {
@@ -98,6 +136,10 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         foreach (var command in commands.Values)
         {
             command.Dispose();
+        }
+        foreach (var statement in statements.Values)
+        {
+            statement.Dispose();
         }
         transaction?.Dispose();
         connection.Dispose();
@@ -120,6 +162,37 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         return command;
     }
 
+    private SqliteStatement Statement(string sql)
+    {
+        if (!statements.TryGetValue(sql, out var statement))
+        {
+            statements[sql] = statement = new SqliteStatement(sqlite!.Handle!, sql);
+        }
+        return statement;
+    }
+
+    private void InsertAuditRows()
+    {
+        var statement = Statement(ChunkTexts[^1]);
+        foreach (var (e, occurrences) in audit)
+        {
+            statement.Bind(0, e.At.ToUnixTimeMilliseconds());
+            statement.Bind(1, e.Name);
+            statement.Bind(2, e.Project?.Value);
+            statement.Bind(3, e.Agent?.Value);
+            statement.Bind(4, e.Key);
+            statement.Bind(5, e.Credential);
+            statement.Bind(6, e.Session);
+            statement.Bind(7, e.Subject);
+            statement.Bind(8, e.Reason);
+            statement.Bind(9, e.Detail);
+            statement.Bind(10, e.Address);
+            statement.Bind(11, occurrences);
+            statement.Run();
+        }
+        audit.Clear();
+    }
+
     private void InsertAudit()
     {
         var values = new object?[ChunkSizes[0] * Columns];
@@ -133,15 +206,15 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
                 var row = values.AsSpan(i * Columns);
                 row[0] = e.At.ToUnixTimeMilliseconds();
                 row[1] = e.Name;
-                row[2] = StoredText.Clean(e.Project?.Value);
-                row[3] = StoredText.Clean(e.Agent?.Value);
-                row[4] = StoredText.Clean(e.Key);
-                row[5] = StoredText.Clean(e.Credential);
-                row[6] = StoredText.Clean(e.Session);
-                row[7] = StoredText.Clean(e.Subject);
-                row[8] = StoredText.Clean(e.Reason);
-                row[9] = StoredText.Clean(e.Detail);
-                row[10] = StoredText.Clean(e.Address);
+                row[2] = e.Project?.Value;
+                row[3] = e.Agent?.Value;
+                row[4] = e.Key;
+                row[5] = e.Credential;
+                row[6] = e.Session;
+                row[7] = e.Subject;
+                row[8] = e.Reason;
+                row[9] = e.Detail;
+                row[10] = e.Address;
                 row[11] = occurrences;
             }
             Execute(ChunkTexts[chunk], values.AsSpan(0, rows * Columns));
