@@ -15,6 +15,8 @@ internal static class HandshakeBenchmark
     private static readonly Figure Added = new("CPU of a handshake that is admitted and relayed, over the echo server's own", "µs", AtMost: 150);
     private static readonly Figure Opening = new("relayed: CPU of Postern per handshake", "µs");
     private static readonly Figure Closing = new("relayed: CPU of Postern per end of a session", "µs");
+    private static readonly Figure OtherOpening = new("other build: CPU per handshake", "µs");
+    private static readonly Figure OtherClosing = new("other build: CPU per end of a session", "µs");
     private static readonly Figure DirectOpening = new("direct: CPU of the echo server per handshake", "µs");
     private static readonly Figure DirectClosing = new("direct: CPU of the echo server per close", "µs");
     private static readonly Figure Rate = new("relayed: handshakes/s, 16 at once", "");
@@ -24,6 +26,8 @@ internal static class HandshakeBenchmark
         await using var peer = await Peer.StartAsync();
         await using var postern = await PosternProcess.StartAsync();
         await postern.RelayToAsync(peer.Address);
+        await using var against = run.Against is { } assembly ? await PosternProcess.StartAsync(assembly: assembly) : null;
+        await (against?.RelayToAsync(peer.Address) ?? Task.CompletedTask);
         var batches = run.Quick ? 1 : 4;
 
         await run.RoundsAsync(async round =>
@@ -44,6 +48,15 @@ internal static class HandshakeBenchmark
                     round.Add(Closing, closing.TotalMicroseconds);
                     round.Add(Rate, perSecond);
                     relayed = opening;
+                },
+                async () =>
+                {
+                    if (against is not null)
+                    {
+                        var (opening, closing, _) = await MeasureAsync(against.Server, batches, () => against.MintAsync(Batch));
+                        round.Add(OtherOpening, opening.TotalMicroseconds);
+                        round.Add(OtherClosing, closing.TotalMicroseconds);
+                    }
                 });
             round.Add(Added, (relayed - own).TotalMicroseconds);
         });

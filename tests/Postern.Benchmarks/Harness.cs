@@ -8,8 +8,9 @@ internal static class Harness
 {
     private const string Usage =
         """
-        usage: dotnet run -c Release --project tests/Postern.Benchmarks [-- NAME … --rounds N --quick --postgres CONNECTION_STRING --write FILE]
+        usage: dotnet run -c Release --project tests/Postern.Benchmarks [-- NAME … --rounds N --quick --postgres CONNECTION_STRING --against POSTERN_DLL --write FILE]
         NAME is any of: mint, handshake, round-trip, memory, refusal, micro; all of them when none is named.
+        --against measures another build of Postern beside this one: mint, handshake, refusal.
         --write puts the report into a Markdown file, between its two marks.
         """;
 
@@ -26,7 +27,7 @@ internal static class Harness
     public static async Task<int> RunAsync(string[] args)
     {
         var names = new List<string>();
-        var (rounds, quick, postgres, file) = (0, false, (string?)null, (string?)null);
+        var (rounds, quick, postgres, against, file) = (0, false, (string?)null, (string?)null, (string?)null);
         for (var i = 0; i < args.Length; i++)
         {
             switch (args[i])
@@ -39,6 +40,9 @@ internal static class Harness
                     break;
                 case "--postgres" when i + 1 < args.Length:
                     postgres = args[++i];
+                    break;
+                case "--against" when i + 1 < args.Length:
+                    against = Path.GetFullPath(args[++i]);
                     break;
                 case "--write" when i + 1 < args.Length:
                     file = args[++i];
@@ -60,7 +64,7 @@ internal static class Harness
             press.Cancel = true;
             Environment.Exit(130);
         };
-        var run = new Run(rounds > 0 ? rounds : quick ? 2 : 5, quick, postgres);
+        var run = new Run(rounds > 0 ? rounds : quick ? 2 : 5, quick, postgres, against);
         foreach (var (name, benchmark) in Benchmarks.Where(one => names.Count == 0 || names.Contains(one.Key, StringComparer.Ordinal)))
         {
             run.Benchmark = name;

@@ -16,6 +16,7 @@ internal static class MintBenchmark
     {
         await using var postern = await PosternProcess.StartAsync();
         await using var postgres = run.Postgres is { } database ? await PosternProcess.StartAsync(database) : null;
+        await using var against = run.Against is { } assembly ? await PosternProcess.StartAsync(assembly: assembly) : null;
         var size = HttpLoad.Collect(postern.Server.Address, PosternProcess.MintRequest, 1, body => body.Length)[0];
         await using var peer = await Peer.StartAsync(size);
         var duration = TimeSpan.FromSeconds(run.Quick ? 1 : 4);
@@ -37,7 +38,8 @@ internal static class MintBenchmark
             await round.InTurnAsync(
                 async () => bare = await MeasureAsync(round, "bare Kestrel", peer),
                 async () => sqlite = await MeasureAsync(round, "mint, SQLite", postern.Server),
-                async () => other = postgres is null ? 0 : await MeasureAsync(round, "mint, PostgreSQL", postgres.Server));
+                async () => other = postgres is null ? 0 : await MeasureAsync(round, "mint, PostgreSQL", postgres.Server),
+                async () => _ = against is null ? 0 : await MeasureAsync(round, "mint, other build", against.Server));
             round.Add(Ratio, sqlite / bare);
             if (postgres is not null)
             {

@@ -13,6 +13,7 @@ internal static class RefusalBenchmark
     private static readonly Figure Told = new("CPU of a refused forged signed URL, its connection included", "µs", AtMost: 30);
     private static readonly Figure Added = new("refused after 101: CPU of Postern over that of bare Kestrel", "µs");
     private static readonly Figure Flood = new("refused by 429: CPU of Postern per connection", "µs");
+    private static readonly Figure Other = new("other build, refused after 101: CPU per connection", "µs");
     private static readonly Figure Floor = new("bare Kestrel: CPU per connection, 101, close frame, close", "µs");
 
     public static async Task RunAsync(Run run)
@@ -20,9 +21,11 @@ internal static class RefusalBenchmark
         await using var peer = await Peer.StartAsync();
         await using var postern = await PosternProcess.StartAsync();
         await using var strict = await PosternProcess.StartAsync(refusals: 1);
+        await using var against = run.Against is { } assembly ? await PosternProcess.StartAsync(assembly: assembly) : null;
         var count = run.Quick ? 1500 : 8000;
         var forged = await postern.ForgeAsync(count);
         var forgedToo = await strict.ForgeAsync(count);
+        var forgedThere = against is null ? [] : await against.ForgeAsync(count);
         var bare = Enumerable.Repeat(Peer.ClosePath, count).ToArray();
 
         await run.RoundsAsync(async round =>
@@ -31,7 +34,14 @@ internal static class RefusalBenchmark
             await round.InTurnAsync(
                 async () => round.Add(Floor, floor = await MeasureAsync(peer, bare, true)),
                 async () => round.Add(Told, told = await MeasureAsync(postern.Server, forged, true)),
-                async () => round.Add(Flood, await MeasureAsync(strict.Server, forgedToo, null)));
+                async () => round.Add(Flood, await MeasureAsync(strict.Server, forgedToo, null)),
+                async () =>
+                {
+                    if (against is not null)
+                    {
+                        round.Add(Other, await MeasureAsync(against.Server, forgedThere, true));
+                    }
+                });
             round.Add(Added, told - floor);
         });
     }

@@ -118,6 +118,12 @@ internal sealed record HttpAnswer(int Status, byte[] Body, string ContentType = 
 internal sealed record Opening(
     IReadOnlyDictionary<string, JsonElement> Overrides, IReadOnlyDictionary<string, JsonElement> Variables, string? ClaimedSubject, string Raw)
 {
+    /// <summary>What an upstream must hear of the values that the mint has fixed, null when it has fixed none.</summary>
+    public byte[]? Upstream { get; init; }
+
+    /// <summary>Whether <see cref="Upstream"/> stands for the client's first message, or goes before it.</summary>
+    public bool UpstreamReplaces { get; init; }
+
     /// <summary>The defaults: nothing was asked.</summary>
     public static readonly Opening None = new(new Dictionary<string, JsonElement>(), new Dictionary<string, JsonElement>(), null, "");
 }

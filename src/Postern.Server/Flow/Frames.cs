@@ -32,15 +32,15 @@ internal static class Frames
         return Server(Opcode.Close, payload[..WriteClose(payload, close)]);
     }
 
+    /// <summary>A text message to an upstream, masked with a fresh key.</summary>
+    public static byte[] MaskedText(ReadOnlySpan<byte> payload) => Client(Opcode.Text, payload);
+
     /// <summary>A close frame to an upstream, masked with a fresh key.</summary>
     public static byte[] MaskedClose(CloseFrame close)
     {
         Span<byte> payload = stackalloc byte[125];
         return Client(Opcode.Close, payload[..WriteClose(payload, close)]);
     }
-
-    /// <summary>A text message to an upstream in one frame, masked with a fresh key; the payload must be valid UTF-8.</summary>
-    public static byte[] MaskedText(ReadOnlySpan<byte> payload) => Client(Opcode.Text, payload);
 
     private static byte[] Server(Opcode opcode, ReadOnlySpan<byte> payload)
     {

@@ -1,6 +1,7 @@
 using System.Data.Common;
 using Microsoft.Data.Sqlite;
 using Npgsql;
+using Postern.Core.Audit;
 
 namespace Postern.Server.Storage;
 
@@ -14,7 +15,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
 
     private readonly Database database;
     private readonly Lock gate = new();
-    private readonly Queue<Job> waiting = new();
+    private readonly Queue<IJob> waiting = new();
     private readonly SemaphoreSlim available = new(0);
     private readonly Thread[] threads;
     private bool closing;
@@ -45,6 +46,15 @@ internal sealed class GroupedWriter : IAsyncDisposable
         return true;
     });
 
+    /// <summary>Adds an audit row by itself.</summary>
+    /// <exception cref="StorageException">It was not written.</exception>
+    public Task RecordAsync(AuditEvent entry)
+    {
+        var job = new AuditJob(entry);
+        Enqueue(job);
+        return job.Task;
+    }
+
     /// <summary>Writes what is waiting, then stops.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -57,7 +67,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         available.Dispose();
     }
 
-    private void Enqueue(Job job)
+    private void Enqueue(IJob job)
     {
         lock (gate)
         {
@@ -78,7 +88,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private void Run()
     {
         WriteTransaction? transaction = null;
-        var group = new List<Job>();
+        var group = new List<IJob>();
         while (Take(group))
         {
             try
@@ -96,7 +106,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         transaction?.Dispose();
     }
 
-    private bool Take(List<Job> group)
+    private bool Take(List<IJob> group)
     {
         group.Clear();
         while (true)
@@ -125,7 +135,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
     }
 
     // A group stands or falls together; when one job is at fault, each is tried by itself, so that the bad one fails alone.
-    private static void WriteGroup(WriteTransaction transaction, List<Job> group)
+    private static void WriteGroup(WriteTransaction transaction, List<IJob> group)
     {
         try
         {
@@ -152,7 +162,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         || e is SqliteException { SqliteErrorCode: 19 }
         || e is PostgresException { SqlState: ['2', '2' or '3', ..] or ['4', '0', ..] };
 
-    private static void WriteTogether(WriteTransaction transaction, List<Job> group)
+    private static void WriteTogether(WriteTransaction transaction, List<IJob> group)
     {
         try
         {
@@ -174,21 +184,19 @@ internal sealed class GroupedWriter : IAsyncDisposable
     /// <summary>A job threw something that is not the database's: its own refusal.</summary>
     private sealed class JobException(Exception inner) : Exception(inner.Message, inner);
 
-    private abstract class Job
+    /// <summary>What waits for its group; completes elsewhere than on the writer's thread.</summary>
+    private interface IJob
     {
-        public abstract void Execute(WriteTransaction transaction);
-        public abstract void Complete();
-        public abstract void Fail(Exception e);
+        void Execute(WriteTransaction transaction);
+        void Complete();
+        void Fail(Exception e);
     }
 
-    private sealed class Job<T>(Func<WriteTransaction, T> work) : Job
+    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IJob
     {
-        private readonly TaskCompletionSource<T> completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private T? result;
 
-        public Task<T> Task => completion.Task;
-
-        public override void Execute(WriteTransaction transaction)
+        public void Execute(WriteTransaction transaction)
         {
             try
             {
@@ -200,8 +208,18 @@ internal sealed class GroupedWriter : IAsyncDisposable
             }
         }
 
-        public override void Complete() => completion.TrySetResult(result!);
+        public void Complete() => TrySetResult(result!);
 
-        public override void Fail(Exception e) => completion.TrySetException(e);
+        public void Fail(Exception e) => TrySetException(e);
+    }
+
+    // The most frequent job of all: no closure, no result.
+    private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), IJob
+    {
+        public void Execute(WriteTransaction transaction) => transaction.Audit(entry);
+
+        public void Complete() => TrySetResult();
+
+        public void Fail(Exception e) => TrySetException(e);
     }
 }

@@ -10,7 +10,7 @@ namespace Postern.Server.Storage;
 internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credentials, RefusalCount refusals, string node) : ILedger
 {
     public Task RecordAsync(AuditEvent entry) =>
-        entry.Reason is not null && refusals.TryCount(entry, out var counted) ? counted : writer.WriteAsync(transaction => transaction.Audit(entry));
+        entry.Reason is not null && refusals.TryCount(entry, out var counted) ? counted : writer.RecordAsync(entry);
 
     public Task IssueAsync(Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry) =>
         writer.WriteAsync(transaction => credentials.Insert(transaction, credential, keyId, hash, values, entry));

@@ -1,7 +1,7 @@
 namespace Postern.Benchmarks.Figures;
 
 /// <summary>One run of the harness: how long it is and what it has measured.</summary>
-internal sealed class Run(int rounds, bool quick, string? postgres)
+internal sealed class Run(int rounds, bool quick, string? postgres, string? against)
 {
     private readonly List<(string Benchmark, Figure Figure, List<double> Values)> measured = [];
 
@@ -13,6 +13,9 @@ internal sealed class Run(int rounds, bool quick, string? postgres)
 
     /// <summary>A PostgreSQL to measure as well.</summary>
     public string? Postgres => postgres;
+
+    /// <summary>The postern.dll of another build, to measure beside this one.</summary>
+    public string? Against => against;
 
     /// <summary>All figures in the order in which they were first measured.</summary>
     public IReadOnlyList<(string Benchmark, Figure Figure, List<double> Values)> Measured => measured;

@@ -25,7 +25,8 @@ internal sealed class PosternProcess : IAsyncDisposable
 
     /// <param name="refusals">Refused credentials a minute from one address before it is answered 429.</param>
     /// <param name="database">A PostgreSQL connection string; null is SQLite in the folder.</param>
-    public static async Task<PosternProcess> StartAsync(string? database = null, int refusals = 1_000_000)
+    /// <param name="assembly">Another build than this one.</param>
+    public static async Task<PosternProcess> StartAsync(string? database = null, int refusals = 1_000_000, string assembly = "postern.dll")
     {
         var folder = Directory.CreateTempSubdirectory("postern-benchmark-").FullName;
         List<string> arguments =
@@ -39,7 +40,7 @@ internal sealed class PosternProcess : IAsyncDisposable
         }
         try
         {
-            return new PosternProcess(await ServerProcess.StartAsync("postern.dll", arguments, new Dictionary<string, string> { ["POSTERN_API_KEY"] = Key }), folder);
+            return new PosternProcess(await ServerProcess.StartAsync(assembly, arguments, new Dictionary<string, string> { ["POSTERN_API_KEY"] = Key }), folder);
         }
         catch
         {
