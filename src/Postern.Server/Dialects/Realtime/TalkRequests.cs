@@ -116,10 +116,30 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
         }
         else
         {
+            Understand(given, item);
             await AddAsync(item, previous);
             if (item["role"]?.ToString() == "user" && TalkItems.Words(item) is { Length: > 0 } words)
             {
                 await context.Recorder.AddAsync(TurnRole.User, words);
+            }
+        }
+    }
+
+    // A message may bring its sound along instead of a text.
+    private void Understand(JsonElement given, JsonObject item)
+    {
+        if (item["role"]?.ToString() != "user")
+        {
+            return;
+        }
+        var parts = given.GetProperty("content"u8);
+        for (var i = 0; i < parts.GetArrayLength(); i++)
+        {
+            if (Member(parts[i], "audio") is { ValueKind: JsonValueKind.String } audio && audio.TryGetBytesFromBase64(out var sound))
+            {
+                var samples = configuration.Input.Decode(sound);
+                lastSpeech = new Speech(samples, configuration.Input.Rate, TimeSpan.FromSeconds((double)samples.Length / configuration.Input.Rate));
+                item["content"]![i]!["transcript"] = EchoAgent.Transcript(lastSpeech.Spoken);
             }
         }
     }
