@@ -25,7 +25,7 @@ internal sealed class ConnectEndpoint(
     {
         foreach (var path in dialect.Conversations)
         {
-            routes.Map(path, context => AnswerAsync(context, dialect));
+            routes.Map(path, ExactPath.Only(path, context => AnswerAsync(context, dialect)));
         }
     }
 

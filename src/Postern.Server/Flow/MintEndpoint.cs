@@ -14,7 +14,7 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
     {
         foreach (var route in dialect.Mints)
         {
-            routes.MapMethods(route.Path, [route.Method], context => MintAsync(context, dialect, route));
+            routes.MapMethods(route.Path, [route.Method], ExactPath.Only(route.Path, context => MintAsync(context, dialect, route)));
         }
         foreach (var route in dialect.Changes)
         {
