@@ -19,7 +19,7 @@ internal sealed class ForgedCredentials : Target
     private static readonly byte[][] Issued =
     [
         .. from key in Ring.Keys.Take(2)
-           from kind in Kinds
+           from kind in Kinds.Where(CredentialKinds.IsSigned)
            from grant in new[] { Forge.Grant(), Forge.Grant() with { Subject = null, Uses = null, MaxDuration = null, Origins = [], ConversationId = null } }
            select Utf8(Forge.Issue(kind, key, grant).Text.Value),
     ];
@@ -116,7 +116,7 @@ internal sealed class SignedNonsense : Target
         }
         Require(!forged, "another key's signature was accepted");
         var grant = credential.Grant;
-        Require(credential.Id.Value.Length > 0 && grant.Project.Value.Length > 0 && grant.Agent.Value.Length > 0 && grant.Subject is not "" && grant.ConversationId is not "", "an empty name");
+        Require(credential.Id.Value.Length > 0 && grant.Project.Value.Length > 0 && grant.Agent is { Value.Length: > 0 } && grant.Subject is not "" && grant.ConversationId is not "", "an empty name");
         Require(grant.StartBy > DateTimeOffset.UnixEpoch && grant.Uses is null or > 0 && (grant.MaxDuration ?? TimeSpan.MaxValue) > TimeSpan.Zero && !grant.Origins.IsDefault, "a number out of range");
     }
 }

@@ -8,7 +8,7 @@ namespace Postern.Tests.Fuzz;
 /// <summary>Something that hostile input reaches. Used by one thread.</summary>
 internal abstract class Target
 {
-    protected static readonly Dialect Dialect = new ElevenLabsDialect();
+    protected static readonly SocketDialect Dialect = new ElevenLabsDialect();
 
     /// <summary>Of a hundred inputs, how many come here.</summary>
     public abstract int Share { get; }
