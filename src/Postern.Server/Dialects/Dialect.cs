@@ -44,6 +44,18 @@ internal abstract class SocketDialect : Dialect
     /// <summary>Reads a connection request.</summary>
     public abstract Decision<ConnectRequest> ReadConnect(WireRequest request);
 
+    /// <summary>The dialect of one connection: the agent's, unless the request itself shows which of several is spoken.</summary>
+    public virtual SocketDialect Spoken(Agent agent, WireRequest request) => For(agent) as SocketDialect ?? this;
+
+    /// <summary>How long after the opening a refusal is said: some clients lose what comes with it.</summary>
+    public virtual TimeSpan BeforeRefusal => TimeSpan.Zero;
+
+    /// <summary>Whether the client's first message decides how the conversation goes, and is waited for before an upstream is dialled.</summary>
+    public virtual bool ClientSpeaksFirst => true;
+
+    /// <summary>What a relayed session is held to while it goes on; null lets every frame pass as it comes.</summary>
+    public virtual RelayRule? Rule(Session session, DateTimeOffset now) => null;
+
     /// <summary>The subprotocol to select of those offered: never one that holds a secret unless the vendor's clients insist.</summary>
     public abstract string? Subprotocol(IReadOnlyList<string> offered);
 
@@ -84,6 +96,9 @@ internal sealed record ChangeRoute(
 /// <summary>One mint route: how its request is read.</summary>
 internal sealed record MintRoute(string Method, string Path, Func<WireRequest, Decision<MintRequest>> Read)
 {
+    /// <summary>The answer of this route, where it differs from the dialect's or repeats what was asked.</summary>
+    public Func<Minted, WireRequest, HttpAnswer>? Write { get; init; }
+
     /// <summary>Pages may call it without a key, from any origin, and read the answer.</summary>
     public bool OpenToPages { get; init; }
 }

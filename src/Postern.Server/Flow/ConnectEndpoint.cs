@@ -38,14 +38,19 @@ internal sealed class ConnectEndpoint(
             await Problem.WriteAsync(context, problem.Status, problem.Sentence);
             return;
         }
-        var offered = WebSocketHandshake.OfferedProtocols(context)!; // well-formed: Check has read it too
-        var decision = await AdmitAsync(dialect, WireRequest.From(context, offered));
+        if (WebSocketHandshake.OfferedProtocols(context) is not { } offered)
+        {
+            await Problem.WriteAsync(context, StatusCodes.Status400BadRequest, "Sec-WebSocket-Protocol must list at most 16 names, each once.");
+            return;
+        }
+        var request = WireRequest.From(context, offered, options: options);
+        var decision = await AdmitAsync(dialect, request);
         if (decision.IsDenied(out var denial, out var session))
         {
             await TurnAwayAsync(context, dialect, offered, denial);
             return;
         }
-        await ServeAsync(context, dialect.For(session.Agent) as SocketDialect ?? dialect, offered, session);
+        await ServeAsync(context, dialect.Spoken(session.Agent, request), offered, session);
     }
 
     private async Task<Decision<Session>> AdmitAsync(SocketDialect dialect, WireRequest request)
@@ -75,6 +80,7 @@ internal sealed class ConnectEndpoint(
             return;
         }
         await using var stream = await WebSocketHandshake.AcceptAsync(context, dialect.Subprotocol(offered));
+        await Task.Delay(dialect.BeforeRefusal, context.RequestAborted);
         var (said, close, _) = dialect.Turn(denial);
         await stream.WriteAsync(said is null ? Frames.Close(close) : [.. Frames.Text(said), .. Frames.Close(close)], context.RequestAborted);
         await DrainAsync(stream);
@@ -152,7 +158,9 @@ internal sealed class ConnectEndpoint(
         try
         {
             var upstream = await DialAsync(dialect, relay, leash);
-            return await new RelaySession(timers, clock, abort).RunAsync(stream, frames, upstream, leash, limits, end => Farewell(dialect, end), activity);
+            var rule = dialect.Rule(session, clock.GetUtcNow());
+            await GreetAsync(upstream, rule?.Greeting, leash.Token);
+            return await new RelaySession(timers, clock, abort).RunAsync(stream, frames, upstream, leash, limits, end => Farewell(dialect, end), activity, rule);
         }
         catch (UpstreamException e)
         {
@@ -168,6 +176,10 @@ internal sealed class ConnectEndpoint(
     private async Task<(Stream Client, ReadOnlyMemory<byte> Frames, SessionEnd? Ended)> OpenAsync(
         SocketDialect dialect, Session session, Stream client, Leash leash, CancellationToken cancellation)
     {
+        if (!dialect.ClientSpeaksFirst)
+        {
+            return (client, default, null);
+        }
         var opening = new RelayOpening(client, message => Judge(dialect, session, message), limits.MaxMessageBytes, leash);
         if (await opening.ReadAsync(options.Sessions.FirstMessageWait) is not { } refused)
         {
@@ -183,6 +195,19 @@ internal sealed class ConnectEndpoint(
 
     private static (CloseFrame? Refused, Opening Opening) Judge(SocketDialect dialect, Session session, ReadOnlyMemory<byte>? message) =>
         dialect.ReadOpening(session, message).IsDenied(out var denial, out var opening) ? (dialect.Turn(denial).Close, Opening.None) : (null, opening);
+
+    private static async Task GreetAsync(UpstreamConnection upstream, byte[]? greeting, CancellationToken ct)
+    {
+        try
+        {
+            await (greeting is null ? ValueTask.CompletedTask : upstream.Stream.WriteAsync(Frames.MaskedText(greeting), ct));
+        }
+        catch (Exception e)
+        {
+            upstream.Dispose();
+            throw e is IOException ? new UpstreamException(UpstreamFailure.Unreachable, "The upstream closed the connection during the opening.", e) : e;
+        }
+    }
 
     // Where the WebSocket protocol itself was broken its own code says more than a vendor's.
     private static Farewell Farewell(SocketDialect dialect, SessionEnd end)

@@ -102,7 +102,7 @@ internal sealed class PosternHost : IAsyncDisposable
 
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
-        var mints = new MintEndpoint(mint, directory, address, limiter, clock);
+        var mints = new MintEndpoint(mint, directory, address, limiter, options, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
             mints.Map(app, dialect);
@@ -112,6 +112,7 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             connects.Map(app, dialect);
         }
+        Dialects.Realtime.Calls.Map(app);
         var rest = new RestAccess(directory, limiter);
         new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);

@@ -102,7 +102,7 @@ internal sealed class Queries : Target
             }
             else
             {
-                Require(mint.Agent is { } minted && AgentIdText.IsValid(minted.Value) && mint.StartWithin is null && mint.Uses is null && mint.Key is null, "more was read than may be said");
+                Require(mint.Agent is { } named && AgentIdText.IsValid(named.Value) && mint.StartWithin is null && mint.Uses is null && mint.Key is null, "more was read than may be said");
             }
         }
         if (Dialect.ReadConnect(request).IsDenied(out var refused, out var connect))

@@ -4,7 +4,7 @@ using System.Text;
 using Postern.Core.Sessions;
 using Postern.Server.Flow;
 
-namespace Postern.Server.Dialects.ElevenLabs;
+namespace Postern.Server.Dialects;
 
 /// <summary>One message of the client, or why there is none.</summary>
 /// <param name="Text">The message, null at the end; valid until the next read.</param>
