@@ -12,12 +12,13 @@ namespace Postern.Server.Storage;
 internal sealed class GroupedWriter : IAsyncDisposable
 {
     private const int LargestGroup = 512;
+    private const int FinishedTogether = 8;
 
     private readonly Database database;
-    private readonly Lock gate = new();
+    private readonly object gate = new();
     private readonly Queue<IJob> waiting = new();
-    private readonly SemaphoreSlim available = new(0);
     private readonly Thread[] threads;
+    private int idle;
     private bool closing;
 
     public GroupedWriter(Database database)
@@ -61,10 +62,9 @@ internal sealed class GroupedWriter : IAsyncDisposable
         lock (gate)
         {
             closing = true;
+            Monitor.PulseAll(gate);
         }
-        available.Release(threads.Length);
         await Task.Run(() => Array.ForEach(threads, thread => thread.Join()));
-        available.Dispose();
     }
 
     private void Enqueue(IJob job)
@@ -77,12 +77,12 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 return;
             }
             waiting.Enqueue(job);
-            if (waiting.Count > 1)
+            // Whoever is woken for the first takes the next ones too.
+            if (waiting.Count == 1 && idle > 0)
             {
-                return; // whoever was woken for the first takes this one too
+                Monitor.Pulse(gate);
             }
         }
-        available.Release();
     }
 
     private void Run()
@@ -98,7 +98,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
             }
             catch (Exception e) when (e is DbException or StorageException or InvalidOperationException or TimeoutException or IOException)
             {
-                group.ForEach(job => job.Fail(e as StorageException ?? new StorageException("The database did not commit.", e)));
+                Finish(group, e as StorageException ?? new StorageException("The database did not commit.", e));
                 transaction?.Dispose();
                 transaction = null;
             }
@@ -109,28 +109,27 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private bool Take(List<IJob> group)
     {
         group.Clear();
-        while (true)
+        lock (gate)
         {
-            lock (gate)
+            while (waiting.Count == 0)
             {
-                while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
-                {
-                    group.Add(job);
-                }
-                if (group.Count > 0)
-                {
-                    if (waiting.Count > 0)
-                    {
-                        available.Release();
-                    }
-                    return true;
-                }
                 if (closing)
                 {
                     return false;
                 }
+                idle++;
+                Monitor.Wait(gate);
+                idle--;
             }
-            available.Wait();
+            while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
+            {
+                group.Add(job);
+            }
+            if (waiting.Count > 0 && idle > 0)
+            {
+                Monitor.Pulse(gate);
+            }
+            return true;
         }
     }
 
@@ -151,7 +150,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 }
                 catch (Exception alone) when (IsOneJobsFault(alone) && transaction.IsOpen)
                 {
-                    job.Fail(alone is JobException ? alone.InnerException! : new StorageException("The database refused the change.", alone));
+                    Finish([job], alone is JobException ? alone.InnerException! : new StorageException("The database refused the change.", alone));
                 }
             }
         }
@@ -178,13 +177,40 @@ internal sealed class GroupedWriter : IAsyncDisposable
             transaction.Rollback();
             throw;
         }
-        group.ForEach(static job => job.Complete());
+        Finish(group, null);
+    }
+
+    // Never on the writer's thread, and few at a time: waking a thread of the pool for each would cost more than the commit does.
+    private static void Finish(List<IJob> group, Exception? problem)
+    {
+        for (var i = 0; i < group.Count; i += FinishedTogether)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(new Finished([.. group.Skip(i).Take(FinishedTogether)], problem), preferLocal: false);
+        }
     }
 
     /// <summary>A job threw something that is not the database's: its own refusal.</summary>
     private sealed class JobException(Exception inner) : Exception(inner.Message, inner);
 
-    /// <summary>What waits for its group; completes elsewhere than on the writer's thread.</summary>
+    private sealed class Finished(IJob[] jobs, Exception? problem) : IThreadPoolWorkItem
+    {
+        public void Execute()
+        {
+            foreach (var job in jobs)
+            {
+                if (problem is null)
+                {
+                    job.Complete();
+                }
+                else
+                {
+                    job.Fail(problem);
+                }
+            }
+        }
+    }
+
+    /// <summary>What waits for its group. Completing or failing it runs what awaits it.</summary>
     private interface IJob
     {
         void Execute(WriteTransaction transaction);
@@ -192,7 +218,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         void Fail(Exception e);
     }
 
-    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IJob
+    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>, IJob
     {
         private T? result;
 
@@ -214,7 +240,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
     }
 
     // The most frequent job of all: no closure, no result.
-    private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), IJob
+    private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource, IJob
     {
         public void Execute(WriteTransaction transaction) => transaction.Audit(entry);
 
