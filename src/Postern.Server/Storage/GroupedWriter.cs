@@ -12,12 +12,13 @@ namespace Postern.Server.Storage;
 internal sealed class GroupedWriter : IAsyncDisposable
 {
     private const int LargestGroup = 512;
+    private const int FinishedTogether = 8;
 
     private readonly Database database;
-    private readonly Lock gate = new();
+    private readonly object gate = new();
     private readonly Queue<IJob> waiting = new();
-    private readonly SemaphoreSlim available = new(0);
     private readonly Thread[] threads;
+    private int idle;
     private bool closing;
 
     public GroupedWriter(Database database)
@@ -64,10 +65,9 @@ internal sealed class GroupedWriter : IAsyncDisposable
         lock (gate)
         {
             closing = true;
+            Monitor.PulseAll(gate);
         }
-        available.Release(threads.Length);
         await Task.Run(() => Array.ForEach(threads, thread => thread.Join()));
-        available.Dispose();
     }
 
     private void Enqueue(IJob job)
@@ -80,12 +80,12 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 return;
             }
             waiting.Enqueue(job);
-            if (waiting.Count > 1)
+            // Whoever is woken for the first takes the next ones too.
+            if (waiting.Count == 1 && idle > 0)
             {
-                return; // whoever was woken for the first takes this one too
+                Monitor.Pulse(gate);
             }
         }
-        available.Release();
     }
 
     private void Run()
@@ -119,7 +119,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 group.RemoveAll(static job => job.IsDone);
                 return Write(null, group);
             }
-            group.ForEach(job => job.Fail(e as StorageException ?? new StorageException("The database did not commit.", e)));
+            Finish(group, e as StorageException ?? new StorageException("The database did not commit.", e));
             return null;
         }
     }
@@ -127,28 +127,27 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private bool Take(List<IJob> group)
     {
         group.Clear();
-        while (true)
+        lock (gate)
         {
-            lock (gate)
+            while (waiting.Count == 0)
             {
-                while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
-                {
-                    group.Add(job);
-                }
-                if (group.Count > 0)
-                {
-                    if (waiting.Count > 0)
-                    {
-                        available.Release();
-                    }
-                    return true;
-                }
                 if (closing)
                 {
                     return false;
                 }
+                idle++;
+                Monitor.Wait(gate);
+                idle--;
             }
-            available.Wait();
+            while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
+            {
+                group.Add(job);
+            }
+            if (waiting.Count > 0 && idle > 0)
+            {
+                Monitor.Pulse(gate);
+            }
+            return true;
         }
     }
 
@@ -169,7 +168,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 }
                 catch (Exception alone) when (IsOneJobsFault(alone) && transaction.IsOpen)
                 {
-                    job.Fail(alone is JobException ? alone.InnerException! : new StorageException("The database refused the change.", alone));
+                    Finish([job], alone is JobException ? alone.InnerException! : new StorageException("The database refused the change.", alone));
                 }
             }
         }
@@ -196,26 +195,54 @@ internal sealed class GroupedWriter : IAsyncDisposable
             transaction.Rollback();
             throw;
         }
-        group.ForEach(static job => job.Complete());
+        Finish(group, null);
+    }
+
+    // Never on the writer's thread, and few at a time: waking a thread of the pool for each would cost more than the commit does.
+    private static void Finish(List<IJob> group, Exception? problem)
+    {
+        group.ForEach(static job => job.IsDone = true); // now, not when it is told: a group that is tried again leaves it out
+        for (var i = 0; i < group.Count; i += FinishedTogether)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(new Finished([.. group.Skip(i).Take(FinishedTogether)], problem), preferLocal: false);
+        }
     }
 
     /// <summary>A job threw something that is not the database's: its own refusal.</summary>
     private sealed class JobException(Exception inner) : Exception(inner.Message, inner);
 
-    /// <summary>What waits for its group; completes elsewhere than on the writer's thread.</summary>
+    private sealed class Finished(IJob[] jobs, Exception? problem) : IThreadPoolWorkItem
+    {
+        public void Execute()
+        {
+            foreach (var job in jobs)
+            {
+                if (problem is null)
+                {
+                    job.Complete();
+                }
+                else
+                {
+                    job.Fail(problem);
+                }
+            }
+        }
+    }
+
+    /// <summary>What waits for its group. Completing or failing it runs what awaits it.</summary>
     private interface IJob
     {
-        bool IsDone { get; }
+        bool IsDone { get; set; }
         void Execute(WriteTransaction transaction);
         void Complete();
         void Fail(Exception e);
     }
 
-    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IJob
+    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>, IJob
     {
         private T? result;
 
-        public bool IsDone => Task.IsCompleted;
+        public bool IsDone { get; set; }
 
         public void Execute(WriteTransaction transaction)
         {
@@ -235,9 +262,9 @@ internal sealed class GroupedWriter : IAsyncDisposable
     }
 
     // The most frequent job of all: no closure, no result.
-    private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), IJob
+    private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource, IJob
     {
-        public bool IsDone => Task.IsCompleted;
+        public bool IsDone { get; set; }
 
         public void Execute(WriteTransaction transaction) => transaction.Audit(entry);
 
