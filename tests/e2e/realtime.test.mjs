@@ -129,7 +129,7 @@ describe('@ai-sdk/xai in Node', () => {
 describe('relayed to an upstream that speaks the protocol', () => {
   let agent;
   const call = async (method, path, body) => {
-    const answer = await fetch(postern.http + path, { method, headers: { authorization: `Bearer ${postern.apiKey}`, 'xi-api-key': postern.apiKey, 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    const answer = await fetch(postern.http + path, { method, headers: { 'xi-api-key': postern.apiKey, 'content-type': 'application/json' }, body: JSON.stringify(body) });
     assert.ok(answer.ok, await answer.clone().text());
     return answer.json();
   };
