@@ -31,7 +31,10 @@ internal sealed class GroupedWriter : IAsyncDisposable
     }
 
     /// <summary>Runs <paramref name="work"/> inside a group's transaction and completes when that is committed.</summary>
-    /// <exception cref="StorageException">Nothing of it was written.</exception>
+    /// <exception cref="StorageException">
+    /// Nothing of it was written; or the connection was lost while its commit was on the way, and nobody can tell. Whoever asks again
+    /// may then find it done: a use may be spent without a session, never a session be opened without its use.
+    /// </exception>
     public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work)
     {
         var job = new Job<T>(work);
@@ -91,19 +94,34 @@ internal sealed class GroupedWriter : IAsyncDisposable
         var group = new List<IJob>();
         while (Take(group))
         {
-            try
-            {
-                transaction ??= new WriteTransaction(database.Open());
-                WriteGroup(transaction, group);
-            }
-            catch (Exception e) when (e is DbException or StorageException or InvalidOperationException or TimeoutException or IOException)
-            {
-                group.ForEach(job => job.Fail(e as StorageException ?? new StorageException("The database did not commit.", e)));
-                transaction?.Dispose();
-                transaction = null;
-            }
+            transaction = Write(transaction, group);
         }
         transaction?.Dispose();
+    }
+
+    // Whatever is thrown is the group's failure: a writer that ends with it would take the process along, and all other writes.
+    private WriteTransaction? Write(WriteTransaction? kept, List<IJob> group)
+    {
+        var transaction = kept;
+        try
+        {
+            transaction ??= new WriteTransaction(database.Open());
+            WriteGroup(transaction, group);
+            return transaction;
+        }
+        catch (Exception e)
+        {
+            // A kept connection may have died while it was idle: what was not sent to be committed is tried once more on a fresh one.
+            var again = kept is { IsOpen: false, IsCommitting: false };
+            transaction?.Dispose();
+            if (again)
+            {
+                group.RemoveAll(static job => job.IsDone);
+                return Write(null, group);
+            }
+            group.ForEach(job => job.Fail(e as StorageException ?? new StorageException("The database did not commit.", e)));
+            return null;
+        }
     }
 
     private bool Take(List<IJob> group)
@@ -187,6 +205,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
     /// <summary>What waits for its group; completes elsewhere than on the writer's thread.</summary>
     private interface IJob
     {
+        bool IsDone { get; }
         void Execute(WriteTransaction transaction);
         void Complete();
         void Fail(Exception e);
@@ -195,6 +214,8 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IJob
     {
         private T? result;
+
+        public bool IsDone => Task.IsCompleted;
 
         public void Execute(WriteTransaction transaction)
         {
@@ -216,6 +237,8 @@ internal sealed class GroupedWriter : IAsyncDisposable
     // The most frequent job of all: no closure, no result.
     private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), IJob
     {
+        public bool IsDone => Task.IsCompleted;
+
         public void Execute(WriteTransaction transaction) => transaction.Audit(entry);
 
         public void Complete() => TrySetResult();

@@ -54,7 +54,7 @@ internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credential
     {
         transaction.Execute(
             "update session set ended_at = $1, end_reason = $2, close_code = $3, detail = $4 where id = $5",
-            entry.At.ToUnixTimeMilliseconds(), end.Reason.ToString(), (int)end.CloseCode, end.Detail, session.Id);
+            entry.At.ToUnixTimeMilliseconds(), end.Reason.ToString(), (int)end.CloseCode, StoredText.Clean(end.Detail), session.Id);
         transaction.Audit(entry);
     });
 }

@@ -63,7 +63,7 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     }
 
     /// <summary>Adds an audit row to the transaction.</summary>
-    public void Audit(AuditEvent entry, int occurrences = 1) => audit.Add((entry, occurrences));
+    public void Audit(AuditEvent entry, int occurrences = 1) => audit.Add((StoredText.Clean(entry), occurrences));
 
     /// <summary>Tells every node that something of the directory changed. The counter's row lock keeps the numbers in commit order.</summary>
     public void Changed(string kind, string id)
@@ -72,7 +72,16 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         Execute("insert into change (seq, kind, id) values ($1, $2, $3)", seq, kind, id);
     }
 
+    /// <summary>
+    /// Keeps the directory's other writers, on whatever node, waiting until this transaction ends. Whoever changes agents or keys takes
+    /// it before anything else, so that decisions on what is there hold, and no two wait for each other.
+    /// </summary>
+    public void LockDirectory() => Execute("update counter set value = value where name = 'change'");
+
     internal bool IsOpen => connection.State == System.Data.ConnectionState.Open;
+
+    /// <summary>Whether a commit was sent whose outcome is not known.</summary>
+    internal bool IsCommitting { get; private set; }
 
     internal void Begin()
     {
@@ -91,7 +100,9 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         if (sqlite is null)
         {
             InsertAudit();
+            IsCommitting = true;
             transaction!.Commit();
+            IsCommitting = false;
             End();
         }
         else

@@ -14,7 +14,7 @@ internal sealed class ForgedCredentials : Target
         Forge.Key, new SigningKey("key-2", Forge.Secret("two"), SigningKeyState.Retiring, Forge.Now.AddHours(1)), new SigningKey("key-3", Forge.Secret("three"), SigningKeyState.Retired, null),
     ]);
 
-    private static readonly CredentialKind[] Kinds = Enum.GetValues<CredentialKind>();
+    private static readonly CredentialKind[] Kinds = [.. Enum.GetValues<CredentialKind>().Where(kind => kind.IsSigned())];
 
     private static readonly byte[][] Issued =
     [

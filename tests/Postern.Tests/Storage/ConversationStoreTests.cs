@@ -10,38 +10,35 @@ using Postern.Server.Storage;
 namespace Postern.Tests.Storage;
 
 /// <summary>What every database keeps of conversations; one suite, run on each.</summary>
-public abstract class ConversationStoreTests : IAsyncLifetime
+public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
 {
     private static readonly DateTimeOffset Start = DateTimeOffset.FromUnixTimeSeconds(1_800_000_000);
     private static readonly SessionEnd Orderly = new(SessionEndReason.ClientClosed, 1000);
 
+    private TestDatabase files = null!;
     private Database database = null!;
     private GroupedWriter writer = null!;
 
     internal ConversationStore Store { get; private set; } = null!;
 
-    private ProjectId Project { get; } = new("p_" + Core.RandomText.Base62(8));
+    private static ProjectId Project => ProjectId.Default;
 
-    /// <summary>An empty database.</summary>
-    internal abstract Database OpenDatabase();
-
-    public ValueTask InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
-        database = OpenDatabase();
-        database.Migrate(Start);
+        files = await TestDatabase.CreateAsync(engine);
+        database = files.OpenMigrated();
         writer = new GroupedWriter(database);
         Store = new ConversationStore(database, writer);
-        return ValueTask.CompletedTask;
     }
 
-    public virtual async ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
-        if (writer is not null)
+        GC.SuppressFinalize(this);
+        if (files is not null)
         {
             await writer.DisposeAsync();
-            await database.DisposeAsync();
+            await files.DisposeAsync();
         }
-        GC.SuppressFinalize(this);
     }
 
     [Fact]
@@ -219,7 +216,7 @@ public abstract class ConversationStoreTests : IAsyncLifetime
         return session.Id;
     }
 
-    private Session Session(string agent, DateTimeOffset at, string? subject = null)
+    private static Session Session(string agent, DateTimeOffset at, string? subject = null)
     {
         var row = new AgentRow(new AgentId(agent), Project, "t", "elevenlabs", "{}", false, new Core.Agents.Upstream.Echo(), at, at);
         var credential = new VerifiedCredential(CredentialId.Create(at), CredentialKind.SignedUrl, new Grant(Project, row.Id, subject, at, null, null, [], null), "k");
@@ -243,26 +240,6 @@ public abstract class ConversationStoreTests : IAsyncLifetime
     }
 }
 
-public sealed class SqliteConversationStoreTests : ConversationStoreTests
-{
-    private readonly string folder = System.IO.Directory.CreateTempSubdirectory("postern-test-").FullName;
+public sealed class SqliteConversationStoreTests() : ConversationStoreTests(Engine.Sqlite);
 
-    internal override Database OpenDatabase() => Database.Sqlite(Path.Combine(folder, "postern.db"));
-
-    public override async ValueTask DisposeAsync()
-    {
-        await base.DisposeAsync();
-        System.IO.Directory.Delete(folder, recursive: true);
-    }
-}
-
-/// <summary>Runs where POSTERN_TEST_POSTGRES holds a connection string; each test has rows of its own project.</summary>
-public sealed class PostgresConversationStoreTests : ConversationStoreTests
-{
-    internal override Database OpenDatabase()
-    {
-        var connection = Environment.GetEnvironmentVariable("POSTERN_TEST_POSTGRES");
-        Assert.SkipWhen(string.IsNullOrEmpty(connection), "POSTERN_TEST_POSTGRES holds no connection string: set it to run this suite on PostgreSQL");
-        return Database.Postgres(connection!);
-    }
-}
+public sealed class PostgresConversationStoreTests() : ConversationStoreTests(Engine.Postgres);
