@@ -79,7 +79,7 @@ internal enum CredentialVerb { Inspect, Extend, Revoke }
 
 /// <summary>One route about credentials that exist: how its request is read and answered.</summary>
 internal sealed record ChangeRoute(
-    string Method, string Path, CredentialVerb Verb, Func<WireRequest, Decision<ChangeRequest>> Read, Func<StoredCredential, HttpAnswer> Write);
+    string Method, string Path, CredentialVerb Verb, Func<WireRequest, Decision<ChangeRequest>> Read, Func<ChangeRequest, StoredCredential, HttpAnswer> Write);
 
 /// <summary>One mint route: how its request is read.</summary>
 internal sealed record MintRoute(string Method, string Path, Func<WireRequest, Decision<MintRequest>> Read)

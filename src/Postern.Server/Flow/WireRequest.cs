@@ -12,6 +12,9 @@ internal sealed record WireRequest(
     /// <summary>The values of the route's own parameters.</summary>
     public RouteValueDictionary Route { get; init; } = [];
 
+    /// <summary>The fields of a form; null when the body is none.</summary>
+    public IFormCollection? Form { get; init; }
+
     /// <summary>The facts of <paramref name="context"/>.</summary>
     public static WireRequest From(HttpContext context, IReadOnlyList<string>? protocols = null, ReadOnlyMemory<byte> body = default) =>
         new(context.Request.Query, context.Request.Headers, context.Connection.RemoteIpAddress?.ToString(), protocols ?? [], body) { Route = context.Request.RouteValues };

@@ -102,15 +102,23 @@ internal sealed class PosternHost : IAsyncDisposable
 
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
+        app.UseMiddleware<PersonalAccessTokenGuard>(gate, Dialects.Dialects.All.OfType<Dialects.HttpDialect>().First(), clock);
         var mints = new MintEndpoint(mint, directory, address, limiter, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
             mints.Map(app, dialect);
         }
-        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, new SessionTimers(clock), limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
+        var timers = new SessionTimers(clock);
+        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
+        }
+        var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
+        {
+            sessionsByHttp.Map(app, dialect);
         }
         var rest = new RestAccess(directory, limiter);
         new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
@@ -122,6 +130,7 @@ internal sealed class PosternHost : IAsyncDisposable
         new SessionsAdmin(admin, live).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
         new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
+        OpenApi.Map(app);
         Health.Map(app, store, live, clock);
         app.UseEndpoints(static _ => { });
     }
