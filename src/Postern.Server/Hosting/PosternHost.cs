@@ -35,6 +35,9 @@ internal sealed class PosternHost : IAsyncDisposable
     /// <summary>The addresses that are listened on, such as <c>http://127.0.0.1:8080</c>.</summary>
     public IReadOnlyList<string> Addresses => [.. app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
 
+    /// <summary>Everything that is mapped.</summary>
+    public IEnumerable<Endpoint> Endpoints => ((IEndpointRouteBuilder)app).DataSources.SelectMany(source => source.Endpoints);
+
     /// <summary>Opens storage, makes what the first start needs, and serves.</summary>
     /// <param name="wantedKey">The API key that the first start is to create, instead of a random one.</param>
     /// <exception cref="StorageException">Storage cannot be used.</exception>
