@@ -103,7 +103,7 @@ internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, Director
     {
         var body = await AdminAccess.ReadAsync<OnlyDialectsBody>(context);
         var problem = body?.Only is null ? """Send {"only":["…"]}, and nothing else; an empty list is every dialect."""
-            : body.Only.Select(AgentSettings.CheckDialect).FirstOrDefault(found => found is not null);
+            : body.Only.Select(AgentSettings.CheckFamily).FirstOrDefault(found => found is not null);
         if (problem is not null)
         {
             await Problem.WriteAsync(context, 400, problem);

@@ -36,7 +36,14 @@ internal static class AgentSettings
 
     /// <summary>What is wrong with the name of a dialect, or null.</summary>
     public static string? CheckDialect(string name) =>
-        Dialects.Dialects.Named(name) is null ? $"The dialects are: {string.Join(", ", Dialects.Dialects.All.Select(dialect => dialect.Name))}." : null;
+        Dialects.Dialects.Named(name) is not Dialects.SocketDialect ? $"The dialects are: {string.Join(", ", Dialects.Dialects.All.OfType<Dialects.SocketDialect>().Select(dialect => dialect.Name))}." : null;
+
+    /// <summary>What is wrong with the name of a dialect that an agent is to be restricted to, or null.</summary>
+    public static string? CheckFamily(string name) =>
+        Families.Contains(name, StringComparer.Ordinal) ? null : $"An agent is reached by: {string.Join(", ", Families)}.";
+
+    // Our own API reaches every agent.
+    private static IEnumerable<string> Families => Dialects.Dialects.All.Where(dialect => dialect is not Dialects.Own.OwnDialect).Select(dialect => dialect.Family).Distinct();
 
     /// <summary>Sets which vendor an agent speaks; null when the project has no such agent.</summary>
     public static Task<AgentRow?> SetDialectAsync(AgentStore store, ProjectId project, AgentId id, string? keyId, string dialect) =>

@@ -22,10 +22,13 @@ internal static class AgentCommands
     {
         var target = context.Line.Arguments[1];
         var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
-        if (context.Line.Option("--header") is { } header)
+        foreach (var header in context.Line.Options("--header"))
         {
             var colon = header.IndexOf(':', StringComparison.Ordinal);
-            headers.Add(colon > 0 ? header[..colon].Trim() : throw new RefusedException("--header takes 'Name: value'.", RefusedException.Usage), header[(colon + 1)..].Trim());
+            if (colon <= 0 || !headers.TryAdd(header[..colon].Trim(), header[(colon + 1)..].Trim()))
+            {
+                throw new RefusedException("--header takes 'Name: value', each name once.", RefusedException.Usage);
+            }
         }
         var upstream = (target == "echo"
             ? AgentSettings.ReadUpstream("echo", null, headers, context.Options, out var problem)
@@ -64,7 +67,7 @@ internal static class AgentCommands
     public static Task<int> SetOnlyDialectsAsync(CommandContext context)
     {
         var dialects = Names(context, "all");
-        return dialects.Select(AgentSettings.CheckDialect).FirstOrDefault(found => found is not null) is { } problem
+        return dialects.Select(AgentSettings.CheckFamily).FirstOrDefault(found => found is not null) is { } problem
             ? throw new RefusedException(problem, RefusedException.Usage)
             : ChangeAsync(context, (store, row) => AgentSettings.SetOnlyDialectsAsync(store.Agents, row.Project, row.Id, null, dialects),
                 dialects.Length == 0 ? "is reached by every dialect" : $"is reached by {string.Join(", ", dialects)} alone");

@@ -9,14 +9,18 @@ namespace Postern.Server.Cli;
 internal sealed class CommandContext(CommandLine line, TextWriter output)
 {
     private PosternOptions? options;
+    private IReadOnlyList<WrittenSetting>? written;
 
     public CommandLine Line => line;
 
     public TextWriter Output => output;
 
     /// <summary>Read at first use, so that help and version need no valid settings.</summary>
-    public PosternOptions Options => options ??= SettingsReader.Read(
-        [.. SettingSource.FromFile(SettingSource.FileName), .. SettingSource.FromEnvironment(Environment.GetEnvironmentVariables()), .. line.Settings]);
+    public PosternOptions Options => options ??= SettingsReader.Read(Written);
+
+    /// <summary>What was written in the file, the environment and the command line.</summary>
+    public IReadOnlyList<WrittenSetting> Written => written ??=
+        [.. SettingSource.FromFile(SettingSource.FileName), .. SettingSource.FromEnvironment(Environment.GetEnvironmentVariables()), .. line.Settings];
 
     /// <summary>Opens storage; a database that was never started has no project, and a command says so.</summary>
     public Store OpenStore()

@@ -16,7 +16,7 @@ internal static class Commands
         new("keys revoke", ["KEY_ID"], [], "Refuses an API key from now on.", KeyCommands.RevokeAsync),
         new("keys rotate-signing", [], ["--keep"], "Signs with a new key from now on; what the old one signed is believed for --keep (24h).", KeyCommands.RotateAsync),
         new("agents list", [], ["--project"], "Lists the agents.", AgentCommands.ListAsync),
-        new("agents set-upstream", ["AGENT_ID", "echo|ws(s)://…"], ["--header"], "Says where an agent really is; --header 'Name: value' is added to every connection and never shown again.", AgentCommands.SetUpstreamAsync),
+        new("agents set-upstream", ["AGENT_ID", "echo|ws(s)://…"], ["--header*"], "Says where an agent really is; --header 'Name: value' is added to every connection and never shown again.", AgentCommands.SetUpstreamAsync),
         new("agents set-dialect", ["AGENT_ID", "DIALECT"], [], "Says which vendor's form an agent's credentials take.", AgentCommands.SetDialectAsync),
         new("agents set-media", ["AGENT_ID", "none|ws(s)://…"], ["--key"], "Says which LiveKit server holds an agent's rooms; its secret is read from POSTERN_MEDIA_SECRET.", AgentCommands.SetMediaAsync),
         new("agents set-aliases", ["AGENT_ID", "NAME,…|none"], [], "Gives an agent further names, for clients that demand another form of id.", AgentCommands.SetAliasesAsync),
@@ -25,7 +25,7 @@ internal static class Commands
         new("check-config", [], ["--document"], "Reads every setting and says whether the server would start; --document markdown writes docs/configuration.md.", OtherCommands.CheckConfigAsync),
         new("migrate", [], [], "Brings the database up to this version's schema.", OtherCommands.MigrateAsync),
         new("version", [], [], "Says which version this is.", OtherCommands.VersionAsync),
-        new("help", [], [], "Shows this.", OtherCommands.HelpAsync),
+        new("help", ["[COMMAND]", "[VERB]"], [], "Shows this, or what one command takes.", OtherCommands.HelpAsync),
     ];
 
     /// <summary>This program's version.</summary>
@@ -49,7 +49,7 @@ internal static class Commands
                 _ => StartChecks.OfFailure(e) is { } known ? (known, RefusedException.Refused)
                     : ($"This is a defect of Postern ({e.GetType().Name}: {e.Message.Split('\n')[0]}); please report it.", RefusedException.Refused),
             };
-            await errors.WriteLineAsync(sentence);
+            await errors.WriteLineAsync(sentence.ReplaceLineEndings(" "));
             return code;
         }
     }

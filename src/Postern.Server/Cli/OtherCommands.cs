@@ -18,13 +18,18 @@ internal static class OtherCommands
         {
             throw new RefusedException(problem);
         }
-        if (context.Line.Json)
+        if (options.Certificate.CertificatePath.Length > 0)
         {
-            context.Write("", [.. Setting.All.Select(setting => (setting.Name, setting.Facts.Secret ? "" : (object?)setting.Read(options)?.ToString()))]);
+            CertificateSource.Check(options);
         }
-        else
+        if (Directory.Exists(options.Data))
         {
-            context.Output.WriteLine($"All settings are understood. HTTP: {options.Http?.ToString() ?? "off"}, HTTPS: {options.Https?.ToString() ?? "off"}, data: {options.Data}, database: {(options.Database.Length == 0 ? "SQLite in the data folder" : "as configured")}.");
+            DataFolder.Open(options.Data);
+        }
+        context.Write(Setting.All, ("setting", setting => setting.Name), ("value", setting => Shown(setting, options)), ("from", setting => Origin(context, setting)));
+        if (!context.Line.Json)
+        {
+            context.Output.WriteLine("\nEvery setting is in order.");
         }
         return Task.FromResult(0);
     }
@@ -44,8 +49,17 @@ internal static class OtherCommands
 
     public static Task<int> HelpAsync(CommandContext context)
     {
-        context.Output.WriteLine("Postern, the guarded door in front of conversational AI agents.\n");
-        foreach (var command in Commands.All)
+        var asked = string.Join(' ', context.Line.Arguments);
+        var shown = Commands.All.Where(command => asked.Length == 0 || command.Name == asked || command.Name.StartsWith(asked + " ", StringComparison.Ordinal)).ToList();
+        if (shown.Count == 0)
+        {
+            throw new RefusedException($"There is no command '{asked}'.{NearestName.Suggest(asked, Commands.All.Select(command => command.Name))} 'postern help' shows them.", RefusedException.Usage);
+        }
+        if (asked.Length == 0)
+        {
+            context.Output.WriteLine("Postern, the guarded door in front of conversational AI agents.\n");
+        }
+        foreach (var command in shown)
         {
             context.Output.WriteLine($"  postern {command.Usage}\n      {command.Sentence}");
         }
@@ -56,4 +70,10 @@ internal static class OtherCommands
         }
         return Task.FromResult(0);
     }
+
+    private static string Shown(Setting setting, PosternOptions options) =>
+        SettingText.Format(setting.Read(options)) is { Length: > 0 } text ? setting.Facts.Secret ? "(not shown)" : text : setting.Type == typeof(System.Net.IPEndPoint) ? "off" : "";
+
+    private static string Origin(CommandContext context, Setting setting) =>
+        context.Written.Where(one => Setting.Find(one.Name) == setting).MaxBy(one => one.Source)?.Written ?? "default";
 }

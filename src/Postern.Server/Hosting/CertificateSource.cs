@@ -48,6 +48,9 @@ internal sealed class CertificateSource : IDisposable
         }
     }
 
+    /// <summary>Refuses a configured certificate that cannot be used, without watching it.</summary>
+    public static void Check(PosternOptions options) => Open(options, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance).Dispose();
+
     public void Dispose() => timer.Dispose();
 
     private void Refresh()

@@ -24,7 +24,8 @@ internal static class DevCertificate
 
     /// <summary>The names a development certificate is for: this machine and the host of the public address.</summary>
     public static IReadOnlyList<string> NamesFor(PosternOptions options) =>
-        [.. new[] { "localhost", "127.0.0.1", "::1", options.PublicAddress?.Host.Trim('[', ']') }.OfType<string>().Distinct(StringComparer.OrdinalIgnoreCase)];
+        [.. new[] { "localhost", "127.0.0.1", "::1", options.PublicAddress?.Host.Trim('[', ']') }.OfType<string>()
+            .Select(name => IPAddress.TryParse(name, out var address) ? address.ToString() : name).Distinct(StringComparer.OrdinalIgnoreCase)];
 
     /// <summary>The paths of a server certificate and its key for these names, valid for 30 days at least; made or renewed where needed.</summary>
     public static (string CertificatePath, string KeyPath) Ensure(string folder, IReadOnlyList<string> names, DateTimeOffset now)
@@ -77,7 +78,9 @@ internal static class DevCertificate
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid("1.3.6.1.5.5.7.3.1")], false));
         request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(authority, true, false));
-        return request.Create(authority, now.AddDays(-1), now + ServerLife, RandomNumberGenerator.GetBytes(16));
+        // Never older than the authority, though the clock may have been set back since that was made.
+        var begin = new[] { now.AddDays(-1), new DateTimeOffset(authority.NotBefore) }.Max();
+        return request.Create(authority, begin, now + ServerLife, RandomNumberGenerator.GetBytes(16));
     }
 
     private static X509Certificate2? Load(string certificatePath, string keyPath)

@@ -62,14 +62,14 @@ internal sealed class HttpGuard(RequestDelegate next, PosternOptions options, IL
         return IsOurs(request.Host) ? null : (400, "This server does not answer to that host name: the setting AllowedHosts names those it answers to.");
     }
 
+    // Methods are case-sensitive (RFC 9110, 9.1); the framework's own comparisons are not.
     private static bool IsKnown(string method, IFeatureCollection features) =>
-        HttpMethods.IsGet(method) || HttpMethods.IsPost(method) || HttpMethods.IsHead(method) || HttpMethods.IsPatch(method)
-        || HttpMethods.IsDelete(method) || HttpMethods.IsPut(method) || HttpMethods.IsOptions(method)
-        || (HttpMethods.IsConnect(method) && features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true, Protocol: "websocket" });
+        method is "GET" or "POST" or "HEAD" or "PATCH" or "DELETE" or "PUT" or "OPTIONS"
+        || (method == "CONNECT" && features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true, Protocol: "websocket" });
 
     // A name that resolves to this machine for a moment lets a page of somebody else's speak to it; an address cannot be rebound.
     private bool IsOurs(HostString host) =>
-        host.HasValue && (hosts.Contains(host.Host) || IPAddress.TryParse(host.Host.AsSpan().Trim("[]"), out _));
+        host.HasValue && host.Port is null or <= ushort.MaxValue && (hosts.Contains(host.Host) || IPAddress.TryParse(host.Host.AsSpan().Trim("[]"), out _));
 
     private void Protect(HttpContext context)
     {

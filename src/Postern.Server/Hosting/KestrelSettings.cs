@@ -29,9 +29,8 @@ internal static class KestrelSettings
         server.AllowSynchronousIO = false;
         server.AllowAlternateSchemes = false;
         server.AllowHostHeaderOverride = false;
-        // The default parser of Content-Length takes "+1"; with any encoding named it takes digits alone (attack D1).
         server.RequestHeaderEncodingSelector = static name =>
-            name.Equals("Content-Length", StringComparison.OrdinalIgnoreCase) ? System.Text.Encoding.ASCII : null;
+            name.Equals("Content-Length", StringComparison.OrdinalIgnoreCase) ? DigitsEncoding.Instance : null;
 
         var limits = server.Limits;
         limits.MaxRequestBodySize = options.Limits.MaxRequestBodyBytes;

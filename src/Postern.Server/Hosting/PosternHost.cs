@@ -106,7 +106,7 @@ internal sealed class PosternHost : IAsyncDisposable
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
         app.UseMiddleware<PersonalAccessTokenGuard>(gate, Dialects.Dialects.All.OfType<Dialects.HttpDialect>().First(), clock);
-        var mints = new MintEndpoint(mint, directory, address, limiter, clock);
+        var mints = new MintEndpoint(mint, directory, address, limiter, options, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
             mints.Map(app, dialect);
@@ -123,6 +123,7 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             sessionsByHttp.Map(app, dialect);
         }
+        Dialects.Realtime.Calls.Map(app);
         var rest = new RestAccess(directory, limiter);
         new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);

@@ -1,7 +1,9 @@
 using System.Collections;
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
+using Postern.Core.Projects;
 
 namespace Postern.Server.Hosting;
 
@@ -11,9 +13,6 @@ internal static class StartChecks
     /// <summary>Below this runtime are known holes in what Postern stands on (security/dotnet.md, the batch of July 2026).</summary>
     public static readonly Version LeastRuntime = new(10, 0, 10);
 
-    /// <summary>The least characters of a key that is chosen rather than made.</summary>
-    public const int LeastApiKeyLength = 32;
-
     /// <summary>What no single setting can tell: settings that do not go together.</summary>
     public static string? OfSettings(PosternOptions options) => options switch
     {
@@ -22,6 +21,7 @@ internal static class StartChecks
             $"http and https both ask for {http}: give one of them another port.",
         { Certificate: { CertificatePath: "", KeyPath: not "" } } => "Certificate:KeyPath is set without Certificate:CertificatePath: set both or neither.",
         { Certificate: { CertificatePath: not "", KeyPath: "" } } => "Certificate:CertificatePath is set without Certificate:KeyPath: set both or neither.",
+        { Realtime.Models: var models } when Dialects.Realtime.ModelNames.Problem(models) is { } problem => problem,
         { Data: "" } => "The setting Data is empty: name a folder, or leave it out for the user's own.",
         _ => null,
     };
@@ -48,24 +48,28 @@ internal static class StartChecks
             : $"{beyond.Item1} {beyond.Item2} is reachable from other machines, but signed URLs would not know their address: set --public-address (or POSTERN__PUBLICADDRESS), such as https://agents.example.com.";
     }
 
+    public static string? OfApiKey(IDictionary environment) =>
+        environment[Settings.SettingSource.ApiKeyVariable] is not string { Length: > 0 } key ? null
+        : key.Length < ApiKeyText.ShortestImport ? $"POSTERN_API_KEY has {key.Length.ToString(CultureInfo.InvariantCulture)} characters: choose at least {ApiKeyText.ShortestImport}, or leave it out and let Postern make one."
+        : key.Any(c => c is <= ' ' or > '~') ? "POSTERN_API_KEY holds a space or a character that no header can carry: use letters, digits and marks of ASCII."
+        : !ApiKeyText.IsWellFormed(key) ? $"POSTERN_API_KEY is no key that could ever be used: it begins with {ApiKeyText.Prefix} but was mistyped, or it is longer than any key."
+        : null;
+
     /// <summary>The sentence for what only shows when it is tried; null for what is a defect.</summary>
     public static string? OfFailure(Exception failure) => failure switch
     {
-        IOException { InnerException: AddressInUseException } used =>
-            $"{AddressIn(used.Message)} is in use by another program: stop that, or choose another port with --http or --https.",
-        IOException { InnerException: System.Net.Sockets.SocketException socket } bind => $"{AddressIn(bind.Message)} cannot be listened on: {socket.Message}.",
-        System.Net.Sockets.SocketException { SocketErrorCode: System.Net.Sockets.SocketError.AddressNotAvailable } => "An address of --http or --https is not one of this machine's: choose one of its own.",
-        System.Net.Sockets.SocketException { SocketErrorCode: System.Net.Sockets.SocketError.AccessDenied } => "A port of --http or --https may not be opened by this user: choose one above 1023.",
-        UnauthorizedAccessException or IOException => $"A file cannot be used: {failure.Message.Split('\n')[0]}",
+        IOException { InnerException: AddressInUseException } used => OfUsed(used.Message),
+        SocketException { SocketErrorCode: SocketError.AddressNotAvailable } => "An address of --http or --https is not one of this machine's: choose one of its own, such as 127.0.0.1.",
+        SocketException { SocketErrorCode: SocketError.AccessDenied } => "A port of --http or --https may not be opened by this user: choose one above 1023.",
+        SocketException => $"An address of --http or --https cannot be listened on: {failure.Message.TrimEnd('.')}.",
+        UnauthorizedAccessException or IOException => $"A file cannot be used: {failure.Message.TrimEnd('.')}.",
         _ => null,
     };
 
-    private static string AddressIn(string message) =>
-        message.Split(' ').FirstOrDefault(word => word.Contains("://", StringComparison.Ordinal))?.TrimEnd('.', ':', ',') ?? "An address";
-
-    public static string? OfApiKey(IDictionary environment) =>
-        environment[Settings.SettingSource.ApiKeyVariable] is not string { Length: > 0 } key ? null
-        : key.Length < LeastApiKeyLength ? $"POSTERN_API_KEY has {key.Length.ToString(CultureInfo.InvariantCulture)} characters: choose at least {LeastApiKeyLength}, or leave it out and let Postern make one."
-        : key.Any(c => c is <= ' ' or > '~') ? "POSTERN_API_KEY holds a space or a character that no header can carry: use letters, digits and marks of ASCII."
-        : null;
+    /// <summary>Kestrel says it in words alone: "Failed to bind to address http://127.0.0.1:8080: address already in use."</summary>
+    private static string OfUsed(string message)
+    {
+        var address = message.Split(' ').FirstOrDefault(word => word.Contains("://", StringComparison.Ordinal))?.TrimEnd('.', ':', ',') ?? "An address";
+        return $"{address} is in use by another program: stop that, or choose another port with {(address.StartsWith("https:", StringComparison.Ordinal) ? "--https" : "--http")}.";
+    }
 }

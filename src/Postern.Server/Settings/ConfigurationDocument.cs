@@ -33,5 +33,4 @@ internal static class ConfigurationDocument
 
     private static string Default(Setting setting, PosternOptions defaults) =>
         setting.Facts.DefaultText ?? (SettingText.Format(setting.Read(defaults)) is { Length: > 0 } written ? $"`{written}`" : "empty");
-
-    }
+}

@@ -73,14 +73,21 @@ internal static class SettingSource
         if (root.ValueKind != JsonValueKind.Object) throw new JsonException("it must hold an object with the section \"Postern\".");
         foreach (var member in root.EnumerateObject())
         {
-            if (member.Name is "$schema") continue;
             if (!string.Equals(member.Name, "Postern", StringComparison.OrdinalIgnoreCase))
-                throw new RefusedException($"{path} holds the section \"{member.Name}\", but only \"Postern\" is read.{NearestName.Suggest(member.Name, ["Postern"])}", RefusedException.Usage);
+            {
+                if (IsMeantForUs(member.Name))
+                    throw new RefusedException($"{path} holds \"{member.Name}\", but only the section \"Postern\" is read: put it there.", RefusedException.Usage);
+                continue;
+            }
             if (member.Value.ValueKind != JsonValueKind.Object)
                 throw new RefusedException($"{path}: \"Postern\" must be an object with settings.", RefusedException.Usage);
             foreach (var setting in FromSection("", member.Value)) yield return setting;
         }
     }
+
+    // The file may be another program's as well: "Logging" and its like are left alone, and "AllowedHosts" is in every template.
+    private static bool IsMeantForUs(string name) => NearestName.Suggest(name, ["Postern"]).Length > 0
+        || (name != "AllowedHosts" && Setting.All.Any(setting => string.Equals(setting.Name.Split(':')[0], name, StringComparison.OrdinalIgnoreCase)));
 
     private static IEnumerable<WrittenSetting> FromSection(string prefix, JsonElement section)
     {

@@ -71,6 +71,7 @@ internal static class SettingText
     public static string Format(object? value) => value switch
     {
         null => "",
+        IPEndPoint point => point.ToString(),
         TimeSpan time => FormatTime(time),
         bool flag => flag ? "true" : "false",
         IReadOnlyList<string> list => string.Join(",", list),

@@ -1,6 +1,7 @@
 using System.Data.Common;
 using Microsoft.Data.Sqlite;
 using Npgsql;
+using Postern.Core.Audit;
 
 namespace Postern.Server.Storage;
 
@@ -14,7 +15,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
 
     private readonly Database database;
     private readonly Lock gate = new();
-    private readonly Queue<Job> waiting = new();
+    private readonly Queue<IJob> waiting = new();
     private readonly SemaphoreSlim available = new(0);
     private readonly Thread[] threads;
     private bool closing;
@@ -30,7 +31,10 @@ internal sealed class GroupedWriter : IAsyncDisposable
     }
 
     /// <summary>Runs <paramref name="work"/> inside a group's transaction and completes when that is committed.</summary>
-    /// <exception cref="StorageException">Nothing of it was written.</exception>
+    /// <exception cref="StorageException">
+    /// Nothing of it was written; or the connection was lost while its commit was on the way, and nobody can tell. Whoever asks again
+    /// may then find it done: a use may be spent without a session, never a session be opened without its use.
+    /// </exception>
     public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work)
     {
         var job = new Job<T>(work);
@@ -45,6 +49,15 @@ internal sealed class GroupedWriter : IAsyncDisposable
         return true;
     });
 
+    /// <summary>Adds an audit row by itself.</summary>
+    /// <exception cref="StorageException">It was not written.</exception>
+    public Task RecordAsync(AuditEvent entry)
+    {
+        var job = new AuditJob(entry);
+        Enqueue(job);
+        return job.Task;
+    }
+
     /// <summary>Writes what is waiting, then stops.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -57,7 +70,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         available.Dispose();
     }
 
-    private void Enqueue(Job job)
+    private void Enqueue(IJob job)
     {
         lock (gate)
         {
@@ -78,25 +91,40 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private void Run()
     {
         WriteTransaction? transaction = null;
-        var group = new List<Job>();
+        var group = new List<IJob>();
         while (Take(group))
         {
-            try
-            {
-                transaction ??= new WriteTransaction(database.Open());
-                WriteGroup(transaction, group);
-            }
-            catch (Exception e) when (e is DbException or StorageException or InvalidOperationException or TimeoutException or IOException)
-            {
-                group.ForEach(job => job.Fail(e as StorageException ?? new StorageException("The database did not commit.", e)));
-                transaction?.Dispose();
-                transaction = null;
-            }
+            transaction = Write(transaction, group);
         }
         transaction?.Dispose();
     }
 
-    private bool Take(List<Job> group)
+    // Whatever is thrown is the group's failure: a writer that ends with it would take the process along, and all other writes.
+    private WriteTransaction? Write(WriteTransaction? kept, List<IJob> group)
+    {
+        var transaction = kept;
+        try
+        {
+            transaction ??= new WriteTransaction(database.Open());
+            WriteGroup(transaction, group);
+            return transaction;
+        }
+        catch (Exception e)
+        {
+            // A kept connection may have died while it was idle: what was not sent to be committed is tried once more on a fresh one.
+            var again = kept is { IsOpen: false, IsCommitting: false };
+            transaction?.Dispose();
+            if (again)
+            {
+                group.RemoveAll(static job => job.IsDone);
+                return Write(null, group);
+            }
+            group.ForEach(job => job.Fail(e as StorageException ?? new StorageException("The database did not commit.", e)));
+            return null;
+        }
+    }
+
+    private bool Take(List<IJob> group)
     {
         group.Clear();
         while (true)
@@ -125,7 +153,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
     }
 
     // A group stands or falls together; when one job is at fault, each is tried by itself, so that the bad one fails alone.
-    private static void WriteGroup(WriteTransaction transaction, List<Job> group)
+    private static void WriteGroup(WriteTransaction transaction, List<IJob> group)
     {
         try
         {
@@ -152,7 +180,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         || e is SqliteException { SqliteErrorCode: 19 }
         || e is PostgresException { SqlState: ['2', '2' or '3', ..] or ['4', '0', ..] };
 
-    private static void WriteTogether(WriteTransaction transaction, List<Job> group)
+    private static void WriteTogether(WriteTransaction transaction, List<IJob> group)
     {
         try
         {
@@ -174,21 +202,22 @@ internal sealed class GroupedWriter : IAsyncDisposable
     /// <summary>A job threw something that is not the database's: its own refusal.</summary>
     private sealed class JobException(Exception inner) : Exception(inner.Message, inner);
 
-    private abstract class Job
+    /// <summary>What waits for its group; completes elsewhere than on the writer's thread.</summary>
+    private interface IJob
     {
-        public abstract void Execute(WriteTransaction transaction);
-        public abstract void Complete();
-        public abstract void Fail(Exception e);
+        bool IsDone { get; }
+        void Execute(WriteTransaction transaction);
+        void Complete();
+        void Fail(Exception e);
     }
 
-    private sealed class Job<T>(Func<WriteTransaction, T> work) : Job
+    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IJob
     {
-        private readonly TaskCompletionSource<T> completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private T? result;
 
-        public Task<T> Task => completion.Task;
+        public bool IsDone => Task.IsCompleted;
 
-        public override void Execute(WriteTransaction transaction)
+        public void Execute(WriteTransaction transaction)
         {
             try
             {
@@ -200,8 +229,20 @@ internal sealed class GroupedWriter : IAsyncDisposable
             }
         }
 
-        public override void Complete() => completion.TrySetResult(result!);
+        public void Complete() => TrySetResult(result!);
 
-        public override void Fail(Exception e) => completion.TrySetException(e);
+        public void Fail(Exception e) => TrySetException(e);
+    }
+
+    // The most frequent job of all: no closure, no result.
+    private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), IJob
+    {
+        public bool IsDone => Task.IsCompleted;
+
+        public void Execute(WriteTransaction transaction) => transaction.Audit(entry);
+
+        public void Complete() => TrySetResult();
+
+        public void Fail(Exception e) => TrySetException(e);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using Postern.Core;
 using Postern.Core.Sessions;
 using Postern.Server.Agents;
@@ -11,6 +12,7 @@ internal static class Refusals
     private const string NoMedia = "This agent has no media server, so WebRTC is not available: use a signed URL (get-signed-url), or configure one.";
     private const ushort Unauthorized = 3000;
     private const ushort Policy = 1008;
+    private const int LongestDetail = 64;
 
     /// <summary>The close of a WebSocket that was accepted only to say so. Only a credential whose signature held earns a longer text.</summary>
     public static CloseFrame Close(Denial denial) => denial.Reason switch
@@ -88,5 +90,20 @@ internal static class Refusals
         null => "convai_write",
     };
 
-    private static string Cut(string? text) => text is null ? "" : text.Length <= 45 ? text : text[..45];
+    // A close reason holds 123 bytes, not characters, and a name from a client may hold anything: whole runes only, none that controls.
+    private static string Cut(string? text)
+    {
+        var cut = new StringBuilder();
+        var bytes = 0;
+        foreach (var rune in (text ?? "").EnumerateRunes())
+        {
+            var shown = Rune.IsControl(rune) ? Rune.ReplacementChar : rune;
+            if ((bytes += shown.Utf8SequenceLength) > LongestDetail)
+            {
+                break;
+            }
+            cut.Append(shown.ToString());
+        }
+        return cut.ToString();
+    }
 }

@@ -49,7 +49,7 @@ internal sealed class OwnDialect : Dialect
         // What a client of the agent's vendor is handed: the URL or the room token around that text.
         if (kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken && Dialects.Named(minted.Agent!.Dialect) is { } vendor)
         {
-            using var answer = JsonDocument.Parse(vendor.Write(minted).Body);
+            using var answer = JsonDocument.Parse(vendor.Write(minted).Body, StrictJson.Document);
             foreach (var member in answer.RootElement.EnumerateObject().Where(member => member.Name is "signed_url" or "token" or "conversation_id"))
             {
                 member.WriteTo(json);
