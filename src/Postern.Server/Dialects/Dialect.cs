@@ -16,6 +16,9 @@ internal abstract class Dialect
     /// <summary>The vendor's name in settings and on agents.</summary>
     public abstract string Name { get; }
 
+    /// <summary>What an agent's list of the dialects that reach it says for this one: vendors that share their paths share it.</summary>
+    public virtual string Family => Name;
+
     /// <summary>The dialect that an agent of these paths speaks: where vendors share them it is the agent's, never the client's choice.</summary>
     public virtual Dialect For(Agent agent) => this;
 
@@ -91,7 +94,7 @@ internal enum CredentialVerb { Inspect, Extend, Revoke }
 
 /// <summary>One route about credentials that exist: how its request is read and answered.</summary>
 internal sealed record ChangeRoute(
-    string Method, string Path, CredentialVerb Verb, Func<WireRequest, Decision<ChangeRequest>> Read, Func<StoredCredential, HttpAnswer> Write);
+    string Method, string Path, CredentialVerb Verb, Func<WireRequest, Decision<ChangeRequest>> Read, Func<ChangeRequest, StoredCredential, HttpAnswer> Write);
 
 /// <summary>One mint route: how its request is read.</summary>
 internal sealed record MintRoute(string Method, string Path, Func<WireRequest, Decision<MintRequest>> Read)

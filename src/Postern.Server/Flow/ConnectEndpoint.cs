@@ -1,11 +1,9 @@
 using System.Buffers;
 using System.Net.WebSockets;
 using Postern.Core;
-using Postern.Core.Audit;
 using Postern.Core.Sessions;
 using Postern.Server.Dialects;
 using Postern.Server.Hosting;
-using Postern.Server.Observability;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Flow;
@@ -131,7 +129,7 @@ internal sealed class ConnectEndpoint(
         }
         finally
         {
-            await EndAsync(session, end, context);
+            await SessionEnding.WriteAsync(ledger, session, end, context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow(), log);
             live.Remove(session.Id);
         }
     }
@@ -229,21 +227,5 @@ internal sealed class ConnectEndpoint(
         await client.WriteAsync(Frames.Close(close), cancellation);
         await DrainAsync(client);
         return new SessionEnd(reason, close.Code, detail);
-    }
-
-    private async Task EndAsync(Session session, SessionEnd end, HttpContext context)
-    {
-        try
-        {
-            await ledger.CloseAsync(session, end, new AuditEvent(clock.GetUtcNow(), AuditNames.SessionEnded)
-            {
-                Project = session.Agent.Project, Agent = session.Agent.Id, Credential = session.Credential?.Id.Value, Session = session.Id,
-                Subject = session.Terms.Subject, Address = context.Connection.RemoteIpAddress?.ToString(), Reason = end.Reason.ToString(), Detail = end.Detail,
-            });
-        }
-        catch (StorageException e)
-        {
-            Log.EndNotRecorded(log, session.Id, end.Reason.ToString(), e.Message);
-        }
     }
 }

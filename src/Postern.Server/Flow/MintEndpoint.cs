@@ -48,10 +48,11 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
     private async Task ChangeAsync(HttpContext context, Dialect dialect, ChangeRoute route)
     {
         var read = route.Read(await ReadAsync(context));
-        var decision = await GuardAsync(async () => read.IsDenied(out var denial, out var request)
-            ? await mint.RefuseAsync(denial, Address(context), clock.GetUtcNow())
-            : await ChangeAsync(route.Verb, request));
-        await (decision.IsDenied(out var refusal, out var stored) ? RefuseAsync(context, dialect, refusal) : HttpAnswers.WriteAsync(context, route.Write(stored)));
+        var invalid = read.IsDenied(out var denial, out var request);
+        var decision = await GuardAsync(async () => invalid
+            ? await mint.RefuseAsync(denial!, Address(context), clock.GetUtcNow())
+            : await ChangeAsync(route.Verb, request!));
+        await (decision.IsDenied(out var refusal, out var stored) ? RefuseAsync(context, dialect, refusal) : HttpAnswers.WriteAsync(context, route.Write(request!, stored)));
     }
 
     private Task<Decision<StoredCredential>> ChangeAsync(CredentialVerb verb, ChangeRequest request)

@@ -14,6 +14,9 @@ internal sealed record WireRequest(
     /// <summary>The values of the route's own parameters.</summary>
     public RouteValueDictionary Route { get; init; } = [];
 
+    /// <summary>The fields of a form; null when the body is none.</summary>
+    public IFormCollection? Form { get; init; }
+
     /// <summary>The settings: names that they give to agents, and what they say for want of a request's word.</summary>
     public PosternOptions Options { get; init; } = Unset;
 

@@ -18,7 +18,7 @@ internal static class Refusals
     public static CloseFrame Close(Denial denial) => denial.Reason switch
     {
         DenialReason.KeyMissing or DenialReason.KeyInvalid or DenialReason.ScopeMissing => new(Unauthorized, NotAuthorized),
-        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch or DenialReason.CredentialUnknown => new(Unauthorized, NotAuthorized),
+        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch or DenialReason.CredentialUnknown or DenialReason.ConversationUnknown => new(Unauthorized, NotAuthorized),
         DenialReason.RequestInvalid when denial.Detail == InitiationData.NotReadable => new(Policy, InitiationData.NotReadable),
         DenialReason.CredentialMissing or DenialReason.RequestInvalid => new(Unauthorized, NotAuthorized),
         DenialReason.ConflictingCredentials => new(Unauthorized, "Could not authorize the conversation: two different credentials were presented."),
@@ -49,6 +49,7 @@ internal static class Refusals
         DenialReason.ScopeMissing => Wire.Error(401, "authentication_error", "unauthorized", "missing_permissions", $"The API key you used is missing the permission {Permission(denial.Detail)}"),
         DenialReason.RequestInvalid => Wire.Invalid(denial.Detail ?? "body: Invalid"),
         DenialReason.CredentialUnknown => Wire.Error(404, "not_found", "not_found", "not_found", "No such credential."),
+        DenialReason.ConversationUnknown => Wire.Error(404, "not_found", "not_found", "not_found", "No such conversation."),
         DenialReason.AgentUnknown => Wire.Error(404, "not_found", "document_not_found", "document_not_found", $"Document with id {denial.Detail} not found."),
         DenialReason.OriginMissing or DenialReason.OriginRefused => Wire.Error(403, "permission_denied", "forbidden", "forbidden", Close(denial).Reason),
         DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault or DenialReason.CredentialMalformed or DenialReason.BadSignature

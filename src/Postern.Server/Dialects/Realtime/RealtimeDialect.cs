@@ -32,6 +32,8 @@ internal sealed class RealtimeDialect : SocketDialect
 
     public override string Name => isXai ? "xai" : Restriction;
 
+    public override string Family => Restriction;
+
     public override IReadOnlyList<MintRoute> Mints => isXai ? [] :
     [
         new("POST", Root + "/client_secrets", wire => MintForm.Read(wire, isBeta: false)) { Write = (minted, wire) => MintAnswer.Write(minted, MintForm.Model(wire, isBeta: false)) },

@@ -51,6 +51,7 @@ internal static class Refusals
         DenialReason.RequestInvalid => Bad(denial.Detail ?? "The request is invalid."),
         DenialReason.AgentUnknown => Wire.Error(404, Invalid, "model_not_found", $"The agent or model '{denial.Detail}' does not exist.", "session.model"),
         DenialReason.CredentialUnknown => Wire.Error(404, Invalid, "not_found", "No such credential."),
+        DenialReason.ConversationUnknown => Wire.Error(404, Invalid, "not_found", "No such conversation."),
         DenialReason.OriginMissing or DenialReason.OriginRefused or DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault
             or DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.Expired or DenialReason.AlreadyUsed or DenialReason.Revoked
             or DenialReason.AgentMismatch or DenialReason.ConflictingCredentials or DenialReason.SubjectMismatch => Wire.Error(401, Invalid, BadKey, Words(denial).Text),
@@ -66,7 +67,7 @@ internal static class Refusals
         DenialReason.AgentPrivateByDefault => (BadKey, "token_missing", "This agent is private: mint a client secret, or make the agent public."),
         DenialReason.KeyInvalid => (BadKey, "token_invalid", "Incorrect API key provided."),
         DenialReason.ScopeMissing => (BadKey, "missing_scope", "The API key lacks a scope."),
-        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.CredentialUnknown => (BadKey, "token_invalid", "The client secret is not valid."),
+        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.CredentialUnknown or DenialReason.ConversationUnknown => (BadKey, "token_invalid", "The client secret is not valid."),
         DenialReason.WrongKind => (BadKey, "token_wrong_kind", "This is a credential of another kind."),
         DenialReason.Expired => (BadKey, "token_expired", "The client secret has expired."),
         DenialReason.AlreadyUsed => (BadKey, "token_already_used", "The client secret was already used."),
