@@ -25,6 +25,12 @@ public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credent
     public string? Subject { get; init; }
 }
 
+/// <summary>Who presents a credential or a key.</summary>
+/// <param name="Project">The project whose it is.</param>
+/// <param name="Credential">What was presented; an API key stands as a grant of a moment.</param>
+/// <param name="Agent">The agent that it opens or that the request names, if any.</param>
+public sealed record Bearer(ProjectId Project, VerifiedCredential Credential, Agent? Agent);
+
 /// <summary>What every connection passes.</summary>
 public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProvider clock)
 {
@@ -57,6 +63,27 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             : session;
     }
 
+    /// <summary>
+    /// Who presents a credential, for a request that is no session: verified and alive as at <see cref="AdmitAsync"/>, but nothing is
+    /// opened and nothing spent. KeyMissing when nothing was presented.
+    /// </summary>
+    public async Task<Decision<Bearer>> RecogniseAsync(ConnectRequest request)
+    {
+        var now = clock.GetUtcNow();
+        if ((await PresentAsync(request, now)).IsDenied(out var denial, out var presented))
+        {
+            return Refuse(request, null, denial, now);
+        }
+        if (presented.Credential is not { } credential)
+        {
+            return Refuse(request, null, new Denial(DenialReason.KeyMissing), now);
+        }
+        return credential.Grant.StartBy <= now ? Refuse(request, credential, new Denial(DenialReason.Expired), now)
+            : credential.Grant.Subject is { } subject && request.Subject is { } claimed && claimed != subject
+                ? Refuse(request, credential, new Denial(DenialReason.SubjectMismatch), now)
+            : new Bearer(credential.Grant.Project, credential, presented.Agent);
+    }
+
     // What is presented must be valid, on a public agent too; then the agent is the credential's, never the query's.
     private async Task<Decision<Presented>> PresentAsync(ConnectRequest request, DateTimeOffset now)
     {
@@ -82,9 +109,10 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             {
                 return denial;
             }
-            return request.Agent is { } wanted && directory.Find(key.Project, wanted) is { } agent
-                ? new Presented(Standing(key, agent, now), agent)
-                : new Denial(DenialReason.AgentUnknown, request.Agent?.Value);
+            var agent = request.Agent is { } wanted ? directory.Find(key.Project, wanted) : null;
+            return agent is null && request.Agent is { } unknown
+                ? new Denial(DenialReason.AgentUnknown, unknown.Value)
+                : new Presented(Standing(key, agent, now), agent);
         }
         return new Presented(null, request.Agent is { } id ? directory.Find(id) : null);
     }
@@ -104,9 +132,9 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
     // A key that may mint may as well open: the same grant, without the detour.
     private static readonly TimeSpan Moment = TimeSpan.FromSeconds(10);
 
-    private static VerifiedCredential Standing(ApiKey key, Agent agent, DateTimeOffset now) =>
+    private static VerifiedCredential Standing(ApiKey key, Agent? agent, DateTimeOffset now) =>
         new(CredentialId.Create(now), CredentialKind.SignedUrl,
-            new Grant(key.Project, agent.Id, null, now + Moment, null, null, [], null), key.Id);
+            new Grant(key.Project, agent?.Id, null, now + Moment, null, null, [], null), key.Id);
 
     private sealed record Presented(VerifiedCredential? Credential, Agent? Agent);
 

@@ -45,6 +45,8 @@ public enum DenialReason
     VariableRefused,
     /// <summary>The client claims another user than the credential names.</summary>
     SubjectMismatch,
+    /// <summary>No such conversation of this end user with this agent.</summary>
+    ConversationUnknown,
     /// <summary>A required variable has no value; the detail is the variable.</summary>
     VariableMissing,
     /// <summary>The agent has no media server, so that no WebRTC session can be held with it.</summary>

@@ -30,14 +30,18 @@ public sealed class Directory(KeyRing ring)
         agents.GetValueOrDefault(id) is { } agent ? agent.Project == project ? agent : null
         : aliases.TryGetValue((project, id.Value), out var aliased) ? agents.GetValueOrDefault(aliased) : null;
 
-    /// <summary>Adds or replaces an agent.</summary>
+    /// <summary>Adds or replaces an agent. It is never away meanwhile: who opens it then sees the old one or the new one.</summary>
     public void Put(Agent agent)
     {
-        Remove(agent.Id);
+        var former = agents.GetValueOrDefault(agent.Id);
         agents[agent.Id] = agent;
         foreach (var alias in agent.Aliases)
         {
             aliases[(agent.Project, alias)] = agent.Id;
+        }
+        foreach (var alias in former is null ? [] : former.Aliases.Except(agent.Aliases, StringComparer.Ordinal))
+        {
+            aliases.TryRemove(KeyValuePair.Create((agent.Project, alias), agent.Id));
         }
     }
 

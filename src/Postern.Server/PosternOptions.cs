@@ -32,6 +32,7 @@ internal sealed class PosternOptions
     public AgentOptions Agents { get; } = new();
     public SignedUrlOptions SignedUrls { get; } = new();
     public ClientSecretOptions ClientSecrets { get; } = new();
+    public RealtimeOptions Realtime { get; } = new();
     public PersonalAccessTokenOptions PersonalAccessTokens { get; } = new();
     public SessionOptions Sessions { get; } = new();
     public LimitOptions Limits { get; } = new();
@@ -86,6 +87,16 @@ internal sealed class ClientSecretOptions
 {
     [Setting("How long after minting a conversation may start.", Min = "10s", Max = "2h")]
     public TimeSpan StartWithin { get; set; } = TimeSpan.FromMinutes(10);
+}
+
+/// <summary>The realtime protocol of OpenAI and xAI.</summary>
+internal sealed class RealtimeOptions
+{
+    [Setting("The agents that clients reach by a model's name, as NAME=AGENT separated by commas; the name `default`, or the only one, stands for none.")]
+    public IReadOnlyList<string> Models { get; set; } = [];
+
+    [Setting("Whether every `session` field that a client secret is minted with is fixed, without being marked.")]
+    public bool LockSession { get; set; }
 }
 
 /// <summary>How long a personal access token lives.</summary>

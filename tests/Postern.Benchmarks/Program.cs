@@ -1,1 +1,4 @@
-return 0;
+using Postern.Benchmarks;
+using Postern.Benchmarks.Processes;
+
+return args is ["peer", ..] ? await Peer.RunAsync(args) : await Harness.RunAsync(args);

@@ -60,6 +60,49 @@ internal sealed class TestPostern : IAsyncDisposable
         return answer.GetProperty("signed_url").GetString()!;
     }
 
+    /// <summary>Creates an agent; <paramref name="body"/> is the members beside its name.</summary>
+    public async Task<string> AgentAsync(string body = "", string? upstream = null, string? dialect = null)
+    {
+        using var created = await Client.PostAsync("/v1/convai/agents/create", Json($$"""{"name":"test","conversation_config":{}{{(body.Length > 0 ? "," + body : "")}}}"""), TestContext.Current.CancellationToken);
+        var text = await created.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+        Assert.True(created.IsSuccessStatusCode, text);
+        var id = JsonElement.Parse(text).GetProperty("agent_id").GetString()!;
+        if (upstream is not null)
+        {
+            await PutAsync($"/api/agents/{id}/upstream", $$"""{"kind":"relay","url":"{{upstream}}"}""");
+        }
+        if (dialect is not null)
+        {
+            await PutAsync($"/api/agents/{id}/dialect", $$"""{"dialect":"{{dialect}}"}""");
+        }
+        return id;
+    }
+
+    /// <summary>A JSON body.</summary>
+    public static StringContent Json(string text) => new(text, System.Text.Encoding.UTF8, "application/json");
+
+    /// <summary>Rows of the audit trail, oldest first.</summary>
+    public List<(string Name, string? Reason, string? Session, string? Credential)> Audit()
+    {
+        using var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(folder, "postern.db")}");
+        connection.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = "select name, reason, session_id, credential_id from audit order by seq";
+        using var reader = command.ExecuteReader();
+        var rows = new List<(string, string?, string?, string?)>();
+        while (reader.Read())
+        {
+            rows.Add((reader.GetString(0), reader.IsDBNull(1) ? null : reader.GetString(1), reader.IsDBNull(2) ? null : reader.GetString(2), reader.IsDBNull(3) ? null : reader.GetString(3)));
+        }
+        return rows;
+    }
+
+    private async Task PutAsync(string path, string body)
+    {
+        using var answer = await Client.PutAsync(path, Json(body), TestContext.Current.CancellationToken);
+        Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
     /// <summary>The conversation's address with this query.</summary>
     public string Address(string query) => $"ws{Http[4..]}/v1/convai/conversation?{query}";
 
@@ -80,5 +123,5 @@ internal sealed class MovableClock : TimeProvider
 
     public override DateTimeOffset GetUtcNow() => base.GetUtcNow().AddTicks(Interlocked.Read(ref offsetTicks));
 
-    public override long GetTimestamp() => base.GetTimestamp() + Interlocked.Read(ref offsetTicks) * TimestampFrequency / TimeSpan.TicksPerSecond;
+    public override long GetTimestamp() => base.GetTimestamp() + Interlocked.Read(ref offsetTicks) * (TimestampFrequency / TimeSpan.TicksPerSecond);
 }

@@ -10,11 +10,11 @@ export const chromiumPath = process.env.POSTERN_CHROMIUM ?? ['/usr/bin/chromium'
 
 /**
  * @param {{microphone?: boolean | string}} options microphone: true for Chromium's beeping test device, or a WAV file to be heard from it.
- *   It needs no permission prompt.
+ *   It needs no permission prompt. more: further switches of Chromium.
  */
-export function launchChromium({ microphone = false } = {}) {
+export function launchChromium({ microphone = false, more = [] } = {}) {
   if (!chromiumPath) throw new Error('No Chromium. Run ./test.sh, or set POSTERN_CHROMIUM.');
-  const args = [...quiet];
+  const args = [...quiet, ...more];
   if (microphone) args.push('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required');
   if (typeof microphone === 'string') args.push(`--use-file-for-fake-audio-capture=${microphone}`);
   return chromium.launch({ executablePath: chromiumPath, args });

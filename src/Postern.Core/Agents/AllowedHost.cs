@@ -19,8 +19,8 @@ public readonly record struct AllowedHost
     private string Host { get; }
     private int Port { get; } // 0: the scheme's default
 
-    /// <summary>The normal form: <c>host[:port]</c> in lower case and punycode.</summary>
-    public override string ToString() => Port == 0 ? Host : $"{Host}:{Port}";
+    /// <summary>The normal form: <c>host[:port]</c> in lower case and punycode, with a scheme only where one was written that narrows it. Reads to an equal entry.</summary>
+    public override string ToString() => (Scheme is null ? "" : Scheme + "://") + (Port == 0 ? Host : $"{Host}:{Port}");
 
     /// <summary>Reads an entry as written; false with a sentence that says what to write instead.</summary>
     public static bool TryParse(string text, out AllowedHost entry, out string problem)
@@ -55,7 +55,8 @@ public readonly record struct AllowedHost
         }
         // A local host without a scheme stands for two, each with a default port of its own: then a port that was written stays.
         var isDefault = scheme is not null ? port == DefaultPort(scheme) : port == DefaultPort("https") && !IsLocal(host);
-        entry = new AllowedHost(scheme, host, isDefault ? 0 : port);
+        // https alone is what a host means anyway, unless it is local.
+        entry = new AllowedHost(scheme == "https" && !IsLocal(host) ? null : scheme, host, isDefault ? 0 : port);
         problem = "";
         return true;
     }

@@ -38,16 +38,21 @@ public sealed record Grant(
     public bool HasFixed { get; init; }
 }
 
-/// <summary>What the mint fixed and no client can change.</summary>
+/// <summary>What the mint says of the conversation: what no client can change, and what a session merely begins with.</summary>
 /// <param name="Variables">Dynamic variables by name.</param>
 /// <param name="Fields">Configuration leaves by dotted path, in the naming of the dialect that minted.</param>
 public sealed record FixedValues(IReadOnlyDictionary<string, JsonElement> Variables, IReadOnlyDictionary<string, JsonElement> Fields)
 {
-    /// <summary>Nothing is fixed.</summary>
-    public static readonly FixedValues None = new(new Dictionary<string, JsonElement>(), new Dictionary<string, JsonElement>());
+    private static readonly IReadOnlyDictionary<string, JsonElement> Nothing = new Dictionary<string, JsonElement>();
 
-    /// <summary>Whether nothing is fixed.</summary>
-    public bool IsEmpty => Variables.Count == 0 && Fields.Count == 0;
+    /// <summary>Nothing is said.</summary>
+    public static readonly FixedValues None = new(Nothing, Nothing);
+
+    /// <summary>Configuration leaves that a session begins with and its client may change; named like <see cref="Fields"/>.</summary>
+    public IReadOnlyDictionary<string, JsonElement> Defaults { get; init; } = Nothing;
+
+    /// <summary>Whether nothing is said.</summary>
+    public bool IsEmpty => Variables.Count == 0 && Fields.Count == 0 && Defaults.Count == 0;
 }
 
 /// <summary>A credential as the ledger keeps it: never its text.</summary>

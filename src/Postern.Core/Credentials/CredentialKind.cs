@@ -13,7 +13,8 @@ public enum CredentialKind
     PersonalAccessToken,
 }
 
-internal static class CredentialKinds
+/// <summary>What tells the kinds apart.</summary>
+public static class CredentialKinds
 {
     /// <summary>Whether it is a signed text; the others are random texts that the ledger knows.</summary>
     public static bool IsSigned(this CredentialKind kind) => kind switch

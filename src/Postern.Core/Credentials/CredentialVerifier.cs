@@ -22,6 +22,10 @@ public static class CredentialVerifier
         {
             return new Denial(OtherKind(text, kind) ? DenialReason.WrongKind : DenialReason.CredentialMalformed);
         }
+        if (!kind.IsSigned())
+        {
+            return new Denial(DenialReason.CredentialMalformed); // nothing to verify: the ledger knows it or nobody does
+        }
         var length = text.Length - kind.Prefix().Length;
         var rented = ArrayPool<byte>.Shared.Rent(length * 2);
         try

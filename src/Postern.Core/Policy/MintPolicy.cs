@@ -64,7 +64,7 @@ public static class MintPolicy
     }
 
     private static int Size(FixedValues values) =>
-        values.Variables.Sum(Length) + values.Fields.Sum(Length);
+        values.Variables.Sum(Length) + values.Fields.Sum(Length) + values.Defaults.Sum(Length);
 
     private static int Length(KeyValuePair<string, JsonElement> member) => member.Key.Length + member.Value.GetRawText().Length;
 

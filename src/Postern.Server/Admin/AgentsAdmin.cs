@@ -16,6 +16,10 @@ internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, Director
         routes.MapGet("/api/agents/{id}/upstream", access.For(ShowUpstreamAsync));
         routes.MapPut("/api/agents/{id}/upstream", access.For(SetUpstreamAsync));
         routes.MapPut("/api/agents/{id}/dialect", access.For(SetDialectAsync));
+        routes.MapPut("/api/agents/{id}/media", access.For(SetMediaAsync));
+        routes.MapDelete("/api/agents/{id}/media", access.For(RemoveMediaAsync));
+        routes.MapPut("/api/agents/{id}/aliases", access.For(SetAliasesAsync));
+        routes.MapPut("/api/agents/{id}/dialects", access.For(SetOnlyDialectsAsync));
     }
 
     private Task ListAsync(HttpContext context, ApiKey key) => AdminAccess.AnswerAsync(context, json =>
@@ -61,6 +65,53 @@ internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, Director
         await AnswerChangedAsync(context, await AgentSettings.SetDialectAsync(store, key.Project, Id(context), key.Id, body!.Dialect));
     }
 
+    private async Task SetMediaAsync(HttpContext context, ApiKey key)
+    {
+        if (await AdminAccess.ReadAsync<MediaBody>(context) is not { } body)
+        {
+            await Problem.WriteAsync(context, 400, """Send {"url":"wss://…","key":"…","secret":"…"}, and nothing else.""");
+            return;
+        }
+        if (AgentSettings.ReadMedia(body.Url, body.Key, body.Secret, out var problem) is not { } media)
+        {
+            await Problem.WriteAsync(context, 400, problem);
+            return;
+        }
+        await AnswerChangedAsync(context, await AgentSettings.SetMediaAsync(store, key.Project, Id(context), key.Id, media));
+    }
+
+    private async Task RemoveMediaAsync(HttpContext context, ApiKey key) =>
+        await AnswerChangedAsync(context, await AgentSettings.SetMediaAsync(store, key.Project, Id(context), key.Id, null));
+
+    private async Task SetAliasesAsync(HttpContext context, ApiKey key)
+    {
+        var body = await AdminAccess.ReadAsync<AliasesBody>(context);
+        if ((body?.Aliases is null ? """Send {"aliases":["…"]}, and nothing else.""" : AgentSettings.CheckAliases(body.Aliases)) is { } problem)
+        {
+            await Problem.WriteAsync(context, 400, problem);
+            return;
+        }
+        if (AgentSettings.TakenAlias(store, key.Project, Id(context), body!.Aliases) is { } taken)
+        {
+            await Problem.WriteAsync(context, 409, $"Another agent has the name {taken}.");
+            return;
+        }
+        await AnswerChangedAsync(context, await AgentSettings.SetAliasesAsync(store, key.Project, Id(context), key.Id, body.Aliases));
+    }
+
+    private async Task SetOnlyDialectsAsync(HttpContext context, ApiKey key)
+    {
+        var body = await AdminAccess.ReadAsync<OnlyDialectsBody>(context);
+        var problem = body?.Only is null ? """Send {"only":["…"]}, and nothing else; an empty list is every dialect."""
+            : body.Only.Select(AgentSettings.CheckFamily).FirstOrDefault(found => found is not null);
+        if (problem is not null)
+        {
+            await Problem.WriteAsync(context, 400, problem);
+            return;
+        }
+        await AnswerChangedAsync(context, await AgentSettings.SetOnlyDialectsAsync(store, key.Project, Id(context), key.Id, body!.Only));
+    }
+
     private async Task AnswerChangedAsync(HttpContext context, AgentRow? row)
     {
         if (row is null)
@@ -80,6 +131,13 @@ internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, Director
         [property: JsonPropertyName("kind")] string Kind,
         [property: JsonPropertyName("url")] string? Url = null,
         [property: JsonPropertyName("headers")] Dictionary<string, string>? Headers = null);
+
+    private sealed record MediaBody(
+        [property: JsonPropertyName("url")] string Url, [property: JsonPropertyName("key")] string Key, [property: JsonPropertyName("secret")] string Secret);
+
+    private sealed record AliasesBody([property: JsonPropertyName("aliases")] string[] Aliases);
+
+    private sealed record OnlyDialectsBody([property: JsonPropertyName("only")] string[] Only);
 
     private sealed record DialectBody([property: JsonPropertyName("dialect")] string Dialect);
 }

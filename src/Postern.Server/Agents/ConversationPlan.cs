@@ -34,6 +34,10 @@ internal sealed record ConversationPlan(
             Ending(session, opening), variables);
     }
 
+    /// <summary>The plan of a session in which texts are answered and nobody is greeted.</summary>
+    public static ConversationPlan OfTexts(Session session) => new(
+        "", "", TextOnly: true, AudioFormat.Parse(null), AudioFormat.Parse(null), session.Terms.EndBy, DynamicVariables.From(session, Opening.None));
+
     // A client may be allowed to shorten its session; the gate has fixed the end, and no override moves it out.
     private static DateTimeOffset Ending(Session session, Opening opening) =>
         opening.Overrides.TryGetValue("conversation.max_duration_seconds", out var seconds) && seconds.TryGetInt32(out var value) && value > 0

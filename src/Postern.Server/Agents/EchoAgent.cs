@@ -24,12 +24,17 @@ internal abstract record AgentAct
 /// <summary>The built-in agent: it answers a text with the same text, and what it hears with the same sound.</summary>
 internal sealed class EchoAgent(ConversationPlan plan, TimeProvider clock)
 {
-    private const int ChunksPerSecond = 10;
-    private static readonly TimeSpan Onset = TimeSpan.FromMilliseconds(20);
-    private static readonly TimeSpan OnsetWhilePlaying = TimeSpan.FromMilliseconds(160);
+    /// <summary>Sound is played in so many pieces a second.</summary>
+    public const int ChunksPerSecond = 10;
+
+    /// <summary>Loudness of this length is a caller who begins to speak.</summary>
+    public static readonly TimeSpan Onset = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>The same while the agent is heard, whose own sound may come back.</summary>
+    public static readonly TimeSpan OnsetWhilePlaying = TimeSpan.FromMilliseconds(160);
 
     /// <summary>A caller whose sound just stops has finished after this.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
     private readonly Utterance utterance = new(plan.Input.Rate);
     private byte? half;
@@ -41,6 +46,12 @@ internal sealed class EchoAgent(ConversationPlan plan, TimeProvider clock)
 
     private bool IsPlaying => clock.GetTimestamp() < playsUntil;
 
+    /// <summary>Its answer to a text.</summary>
+    public static string Reply(string text) => "echo: " + text;
+
+    /// <summary>What it understands of speech: how long it was.</summary>
+    public static string Transcript(TimeSpan spoken) => string.Create(CultureInfo.InvariantCulture, $"({spoken.TotalSeconds:0.0} seconds of speech)");
+
     /// <summary>What it says first; nothing when it waits for the caller.</summary>
     public IEnumerable<AgentAct> Greet() => plan.FirstMessage.Length == 0 ? [] : [new AgentAct.Says(plan.FirstMessage, IsReply: false)];
 
@@ -49,7 +60,7 @@ internal sealed class EchoAgent(ConversationPlan plan, TimeProvider clock)
     {
         var acts = new List<AgentAct>();
         Interrupt(acts);
-        acts.Add(new AgentAct.Says("echo: " + text, IsReply: true));
+        acts.Add(new AgentAct.Says(Reply(text), IsReply: true));
         return acts;
     }
 
@@ -106,9 +117,9 @@ internal sealed class EchoAgent(ConversationPlan plan, TimeProvider clock)
         {
             return;
         }
-        var transcript = string.Create(CultureInfo.InvariantCulture, $"({spoken.TotalSeconds:0.0} seconds of speech)");
+        var transcript = Transcript(spoken);
         acts.Add(new AgentAct.Heard(transcript));
-        acts.Add(new AgentAct.Says("echo: " + transcript, IsReply: true));
+        acts.Add(new AgentAct.Says(Reply(transcript), IsReply: true));
         acts.AddRange(said.Chunk(plan.Output.Rate / ChunksPerSecond).Select(chunk => new AgentAct.Plays(plan.Output.Encode(chunk))));
         playsUntil = clock.GetTimestamp() + (long)((double)said.Length / plan.Output.Rate * clock.TimestampFrequency);
     }

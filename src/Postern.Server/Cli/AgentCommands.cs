@@ -44,6 +44,38 @@ internal static class AgentCommands
             : ChangeAsync(context, (store, row) => AgentSettings.SetDialectAsync(store.Agents, row.Project, row.Id, null, dialect), $"speaks {dialect}");
     }
 
+    public static Task<int> SetMediaAsync(CommandContext context)
+    {
+        var url = context.Line.Arguments[1];
+        var problem = "";
+        var media = url == "none" ? null
+            : AgentSettings.ReadMedia(url, context.Line.Option("--key") ?? "", Environment.GetEnvironmentVariable("POSTERN_MEDIA_SECRET") ?? "", out problem)
+                ?? throw new RefusedException(problem, RefusedException.Usage);
+        return ChangeAsync(context, (store, row) => AgentSettings.SetMediaAsync(store.Agents, row.Project, row.Id, null, media), media is null ? "has no media server" : $"holds its rooms at {url}");
+    }
+
+    public static Task<int> SetAliasesAsync(CommandContext context)
+    {
+        var aliases = Names(context, "none");
+        return AgentSettings.CheckAliases(aliases) is { } problem
+            ? throw new RefusedException(problem, RefusedException.Usage)
+            : ChangeAsync(context, (store, row) => AgentSettings.TakenAlias(store.Agents, row.Project, row.Id, aliases) is { } taken
+                ? throw new RefusedException($"Another agent has the name {taken}.")
+                : AgentSettings.SetAliasesAsync(store.Agents, row.Project, row.Id, null, aliases), aliases.Length == 0 ? "has no alias" : $"is also called {string.Join(", ", aliases)}");
+    }
+
+    public static Task<int> SetOnlyDialectsAsync(CommandContext context)
+    {
+        var dialects = Names(context, "all");
+        return dialects.Select(AgentSettings.CheckFamily).FirstOrDefault(found => found is not null) is { } problem
+            ? throw new RefusedException(problem, RefusedException.Usage)
+            : ChangeAsync(context, (store, row) => AgentSettings.SetOnlyDialectsAsync(store.Agents, row.Project, row.Id, null, dialects),
+                dialects.Length == 0 ? "is reached by every dialect" : $"is reached by {string.Join(", ", dialects)} alone");
+    }
+
+    private static string[] Names(CommandContext context, string none) =>
+        context.Line.Arguments[1] is var text && text == none ? [] : text.Split(',', StringSplitOptions.TrimEntries);
+
     private static async Task<int> ChangeAsync(CommandContext context, Func<Store, AgentRow, Task> change, string what)
     {
         await using var store = context.OpenStore();

@@ -16,6 +16,9 @@ internal abstract class Dialect
     /// <summary>The vendor's name in settings and on agents.</summary>
     public abstract string Name { get; }
 
+    /// <summary>What an agent's list of the dialects that reach it says for this one: vendors that share their paths share it.</summary>
+    public virtual string Family => Name;
+
     /// <summary>The dialect that an agent of these paths speaks: where vendors share them it is the agent's, never the client's choice.</summary>
     public virtual Dialect For(Agent agent) => this;
 
@@ -43,6 +46,18 @@ internal abstract class SocketDialect : Dialect
 
     /// <summary>Reads a connection request.</summary>
     public abstract Decision<ConnectRequest> ReadConnect(WireRequest request);
+
+    /// <summary>The dialect of one connection: the agent's, unless the request itself shows which of several is spoken.</summary>
+    public virtual SocketDialect Spoken(Agent agent, WireRequest request) => For(agent) as SocketDialect ?? this;
+
+    /// <summary>How long after the opening a refusal is said: some clients lose what comes with it.</summary>
+    public virtual TimeSpan BeforeRefusal => TimeSpan.Zero;
+
+    /// <summary>Whether the client's first message decides how the conversation goes, and is waited for before an upstream is dialled.</summary>
+    public virtual bool ClientSpeaksFirst => true;
+
+    /// <summary>What a relayed session is held to while it goes on; null lets every frame pass as it comes.</summary>
+    public virtual RelayRule? Rule(Session session, DateTimeOffset now) => null;
 
     /// <summary>The subprotocol to select of those offered: never one that holds a secret unless the vendor's clients insist.</summary>
     public abstract string? Subprotocol(IReadOnlyList<string> offered);
@@ -79,11 +94,14 @@ internal enum CredentialVerb { Inspect, Extend, Revoke }
 
 /// <summary>One route about credentials that exist: how its request is read and answered.</summary>
 internal sealed record ChangeRoute(
-    string Method, string Path, CredentialVerb Verb, Func<WireRequest, Decision<ChangeRequest>> Read, Func<StoredCredential, HttpAnswer> Write);
+    string Method, string Path, CredentialVerb Verb, Func<WireRequest, Decision<ChangeRequest>> Read, Func<ChangeRequest, StoredCredential, HttpAnswer> Write);
 
 /// <summary>One mint route: how its request is read.</summary>
 internal sealed record MintRoute(string Method, string Path, Func<WireRequest, Decision<MintRequest>> Read)
 {
+    /// <summary>The answer of this route, where it differs from the dialect's or repeats what was asked.</summary>
+    public Func<Minted, WireRequest, HttpAnswer>? Write { get; init; }
+
     /// <summary>Pages may call it without a key, from any origin, and read the answer.</summary>
     public bool OpenToPages { get; init; }
 }
@@ -103,6 +121,12 @@ internal sealed record HttpAnswer(int Status, byte[] Body, string ContentType = 
 internal sealed record Opening(
     IReadOnlyDictionary<string, JsonElement> Overrides, IReadOnlyDictionary<string, JsonElement> Variables, string? ClaimedSubject, string Raw)
 {
+    /// <summary>What an upstream must hear of the values that the mint has fixed, null when it has fixed none.</summary>
+    public byte[]? Upstream { get; init; }
+
+    /// <summary>Whether <see cref="Upstream"/> stands for the client's first message, or goes before it.</summary>
+    public bool UpstreamReplaces { get; init; }
+
     /// <summary>The defaults: nothing was asked.</summary>
     public static readonly Opening None = new(new Dictionary<string, JsonElement>(), new Dictionary<string, JsonElement>(), null, "");
 }

@@ -1,5 +1,7 @@
+using Postern.Server.Dialects.Convai;
 using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Dialects.Own;
+using Postern.Server.Dialects.Realtime;
 using Postern.Server.Dialects.Xuna;
 
 namespace Postern.Server.Dialects;
@@ -7,7 +9,7 @@ namespace Postern.Server.Dialects;
 /// <summary>The list. A further vendor is one folder, one folder of transcripts, and one line here.</summary>
 internal static class Dialects
 {
-    public static readonly IReadOnlyList<Dialect> All = [new ElevenLabsDialect(), new XunaDialect(), new OwnDialect()];
+    public static readonly IReadOnlyList<Dialect> All = [new ElevenLabsDialect(), new XunaDialect(), RealtimeDialect.OpenAI, RealtimeDialect.Xai, new ConvaiDialect(), new OwnDialect()];
 
     /// <summary>The dialect of this name, null when there is none.</summary>
     public static Dialect? Named(string name) => All.FirstOrDefault(dialect => dialect.Name == name);

@@ -1,11 +1,9 @@
 using System.Buffers;
 using System.Net.WebSockets;
 using Postern.Core;
-using Postern.Core.Audit;
 using Postern.Core.Sessions;
 using Postern.Server.Dialects;
 using Postern.Server.Hosting;
-using Postern.Server.Observability;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Flow;
@@ -25,7 +23,7 @@ internal sealed class ConnectEndpoint(
     {
         foreach (var path in dialect.Conversations)
         {
-            routes.Map(path, context => AnswerAsync(context, dialect));
+            routes.Map(path, ExactPath.Only(path, context => AnswerAsync(context, dialect)));
         }
     }
 
@@ -38,14 +36,19 @@ internal sealed class ConnectEndpoint(
             await Problem.WriteAsync(context, problem.Status, problem.Sentence);
             return;
         }
-        var offered = WebSocketHandshake.OfferedProtocols(context)!; // well-formed: Check has read it too
-        var decision = await AdmitAsync(dialect, WireRequest.From(context, offered));
+        if (WebSocketHandshake.OfferedProtocols(context) is not { } offered)
+        {
+            await Problem.WriteAsync(context, StatusCodes.Status400BadRequest, "Sec-WebSocket-Protocol must list at most 16 names, each once.");
+            return;
+        }
+        var request = WireRequest.From(context, offered, options: options);
+        var decision = await AdmitAsync(dialect, request);
         if (decision.IsDenied(out var denial, out var session))
         {
             await TurnAwayAsync(context, dialect, offered, denial);
             return;
         }
-        await ServeAsync(context, dialect.For(session.Agent) as SocketDialect ?? dialect, offered, session);
+        await ServeAsync(context, dialect.Spoken(session.Agent, request), offered, session);
     }
 
     private async Task<Decision<Session>> AdmitAsync(SocketDialect dialect, WireRequest request)
@@ -75,6 +78,7 @@ internal sealed class ConnectEndpoint(
             return;
         }
         await using var stream = await WebSocketHandshake.AcceptAsync(context, dialect.Subprotocol(offered));
+        await Task.Delay(dialect.BeforeRefusal, context.RequestAborted);
         var (said, close, _) = dialect.Turn(denial);
         await stream.WriteAsync(said is null ? Frames.Close(close) : [.. Frames.Text(said), .. Frames.Close(close)], context.RequestAborted);
         await DrainAsync(stream);
@@ -125,14 +129,14 @@ internal sealed class ConnectEndpoint(
         }
         finally
         {
-            await EndAsync(session, end, context);
+            await SessionEnding.WriteAsync(ledger, session, end, context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow(), log);
             live.Remove(session.Id);
         }
     }
 
     private async Task<SessionEnd> TalkAsync(SocketDialect dialect, Session session, Stream client, Leash leash, SessionActivity activity)
     {
-        using var socket = WebSocket.CreateFromStream(client, new WebSocketCreationOptions
+        using var socket = WebSocket.CreateFromStream(new ScannedStream(client, leash, limits, clock), new WebSocketCreationOptions
         {
             IsServer = true, KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(15),
         });
@@ -144,19 +148,17 @@ internal sealed class ConnectEndpoint(
     private async Task<SessionEnd> RelayAsync(
         SocketDialect dialect, Session session, Core.Agents.Upstream.Relay relay, Stream client, Leash leash, SessionActivity activity, Action abort, CancellationToken cancellation)
     {
-        var opening = new RelayOpening(client, message => dialect.ReadOpening(session, message).Denial is { } denial ? dialect.Turn(denial).Close : null, limits.MaxMessageBytes, leash);
-        if (await opening.ReadAsync(options.Sessions.FirstMessageWait) is { } refused)
+        var (stream, frames, ended) = await OpenAsync(dialect, session, client, leash, cancellation);
+        if (ended is not null)
         {
-            await client.WriteAsync(Frames.Close(refused.Close), cancellation);
-            await DrainAsync(client);
-            return refused.End;
+            return ended;
         }
         try
         {
-            var target = new UpstreamTarget(relay.Url, relay.Headers, dialect.UpstreamProtocol, options.Agents.AllowPrivateUpstreams, options.Sessions.UpstreamConnect);
-            var upstream = await Upstream.ConnectAsync(target, leash.Token);
-            return await new RelaySession(timers, clock, abort).RunAsync(
-                opening.Client, opening.Frames, upstream, leash, limits, end => Farewell(dialect, end), activity, cancellation);
+            var upstream = await DialAsync(dialect, relay, leash);
+            var rule = dialect.Rule(session, clock.GetUtcNow());
+            await GreetAsync(upstream, rule?.Greeting, leash.Token);
+            return await new RelaySession(timers, clock, abort).RunAsync(stream, frames, upstream, leash, limits, end => Farewell(dialect, end), activity, rule);
         }
         catch (UpstreamException e)
         {
@@ -165,6 +167,43 @@ internal sealed class ConnectEndpoint(
         catch (OperationCanceledException) when (leash.TryGet(out var reason, out var detail))
         {
             return await SayAsync(dialect, client, reason, detail, cancellation);
+        }
+    }
+
+    // A method of its own, as DialAsync: what it holds would live as long as the session otherwise.
+    private async Task<(Stream Client, ReadOnlyMemory<byte> Frames, SessionEnd? Ended)> OpenAsync(
+        SocketDialect dialect, Session session, Stream client, Leash leash, CancellationToken cancellation)
+    {
+        if (!dialect.ClientSpeaksFirst)
+        {
+            return (client, default, null);
+        }
+        var opening = new RelayOpening(client, message => Judge(dialect, session, message), limits.MaxMessageBytes, leash);
+        if (await opening.ReadAsync(options.Sessions.FirstMessageWait) is not { } refused)
+        {
+            return (opening.Client, opening.Frames, null);
+        }
+        await client.WriteAsync(Frames.Close(refused.Close), cancellation);
+        await DrainAsync(client);
+        return (client, default, refused.End);
+    }
+
+    private Task<UpstreamConnection> DialAsync(SocketDialect dialect, Core.Agents.Upstream.Relay relay, Leash leash) => Upstream.ConnectAsync(
+        new UpstreamTarget(relay.Url, relay.Headers, dialect.UpstreamProtocol, options.Agents.AllowPrivateUpstreams, options.Sessions.UpstreamConnect), leash.Token);
+
+    private static (CloseFrame? Refused, Opening Opening) Judge(SocketDialect dialect, Session session, ReadOnlyMemory<byte>? message) =>
+        dialect.ReadOpening(session, message).IsDenied(out var denial, out var opening) ? (dialect.Turn(denial).Close, Opening.None) : (null, opening);
+
+    private static async Task GreetAsync(UpstreamConnection upstream, byte[]? greeting, CancellationToken ct)
+    {
+        try
+        {
+            await (greeting is null ? ValueTask.CompletedTask : upstream.Stream.WriteAsync(Frames.MaskedText(greeting), ct));
+        }
+        catch (Exception e)
+        {
+            upstream.Dispose();
+            throw e is IOException ? new UpstreamException(UpstreamFailure.Unreachable, "The upstream closed the connection during the opening.", e) : e;
         }
     }
 
@@ -188,21 +227,5 @@ internal sealed class ConnectEndpoint(
         await client.WriteAsync(Frames.Close(close), cancellation);
         await DrainAsync(client);
         return new SessionEnd(reason, close.Code, detail);
-    }
-
-    private async Task EndAsync(Session session, SessionEnd end, HttpContext context)
-    {
-        try
-        {
-            await ledger.CloseAsync(session, end, new AuditEvent(clock.GetUtcNow(), AuditNames.SessionEnded)
-            {
-                Project = session.Agent.Project, Agent = session.Agent.Id, Credential = session.Credential?.Id.Value, Session = session.Id,
-                Subject = session.Terms.Subject, Address = context.Connection.RemoteIpAddress?.ToString(), Reason = end.Reason.ToString(), Detail = end.Detail,
-            });
-        }
-        catch (StorageException e)
-        {
-            Log.EndNotRecorded(log, session.Id, end.Reason.ToString(), e.Message);
-        }
     }
 }

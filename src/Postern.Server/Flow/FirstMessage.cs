@@ -18,11 +18,11 @@ internal enum ReadOutcome
 }
 
 /// <summary>One message of a client, whole.</summary>
-/// <param name="Outcome">All else is empty unless it says Message, Closed or Broken.</param>
+/// <param name="Outcome">How the reading ended; there is a payload only with a message.</param>
 /// <param name="IsText">Text, valid UTF-8; else binary.</param>
 /// <param name="Payload">The message, unmasked and joined.</param>
-/// <param name="FramesAndSurplus">The frames of the message as they came, masks kept, pings and pongs left out, and behind them
-/// whatever else had arrived: exactly what a relay must forward.</param>
+/// <param name="FramesAndSurplus">The frames of the message as they came, masks kept, and behind them whatever else
+/// had arrived: exactly what a relay must forward. Without a message, all that came.</param>
 /// <param name="Surplus">Only what had arrived behind the message: give it to the next read.</param>
 /// <param name="Close">What the client closed with, or the close to answer with.</param>
 internal readonly record struct ClientMessage(
@@ -33,14 +33,16 @@ internal readonly record struct ClientMessage(
 /// who talks to an agent hosted here.</summary>
 internal static class FirstMessage
 {
-    /// <summary>Reads until a message is complete. Pings are answered here, pongs dropped.</summary>
+    /// <summary>Reads until a message is complete. Pings are answered here and pongs dropped, unless they are kept.</summary>
     /// <param name="client">The stream of <see cref="WebSocketHandshake.AcceptAsync"/>.</param>
     /// <param name="surplus">Bytes that came with an earlier read.</param>
     /// <param name="maxBytes">Longest payload of a message; more is answered by 1009.</param>
     /// <param name="ct">Cancelled when the time is over, or the session is.</param>
-    public static async ValueTask<ClientMessage> ReadAsync(Stream client, ReadOnlyMemory<byte> surplus, int maxBytes, CancellationToken ct)
+    /// <param name="keepPings">Leaves pings and pongs among the frames and writes nothing: for a relay, whose upstream answers them
+    /// and which may be writing to the client already.</param>
+    public static async ValueTask<ClientMessage> ReadAsync(Stream client, ReadOnlyMemory<byte> surplus, int maxBytes, CancellationToken ct, bool keepPings = false)
     {
-        var reader = new MessageReader(maxBytes);
+        var reader = new MessageReader(maxBytes, keepPings);
         try
         {
             reader.Append(surplus.Span);
@@ -53,17 +55,17 @@ internal static class FirstMessage
                 }
                 _ = await client.ReadAsync(Memory<byte>.Empty, ct);
                 var count = await client.ReadAsync(reader.Space(), ct);
-                if (count == 0) return MessageReader.Ended(ReadOutcome.Lost);
+                if (count == 0) return reader.Ended(ReadOutcome.Lost);
                 reader.Advance(count);
             }
         }
         catch (OperationCanceledException)
         {
-            return MessageReader.Ended(ct.IsCancellationRequested ? ReadOutcome.TimedOut : ReadOutcome.Lost);
+            return reader.Ended(ct.IsCancellationRequested ? ReadOutcome.TimedOut : ReadOutcome.Lost);
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
         {
-            return MessageReader.Ended(ReadOutcome.Lost);
+            return reader.Ended(ReadOutcome.Lost);
         }
         finally
         {

@@ -6,7 +6,9 @@ namespace Postern.Server.Flow;
 
 /// <summary>Copies one direction of a session, frame by frame unchanged. It alone writes to its destination, until
 /// <see cref="TakeAsync"/> hands the destination over; then it goes on reading, so that the other side's close is heard.</summary>
-internal sealed class FramePump(RelaySession session, bool fromClient, Stream source, Stream destination, FrameScanner scanner, SessionActivity activity, CancellationToken ct)
+/// <param name="hold">Judges the messages before they pass; null lets every frame pass as it comes.</param>
+internal sealed class FramePump(
+    RelaySession session, bool fromClient, Stream source, Stream destination, FrameScanner scanner, SessionActivity activity, CancellationToken ct, MessageHold? hold = null)
 {
     private const int SmallBuffer = 4 * 1024;
     private const int LargeBuffer = 16 * 1024;
@@ -28,6 +30,9 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
     public Task Completion { get; private set; } = Task.CompletedTask;
 
     public bool InMessage => scanner.InMessage;
+
+    // What is held back passes in whole messages: the destination always stands between two frames.
+    private bool AtEdge => hold is not null || scanner.AtEdge;
 
     /// <summary>The destination has not taken what was sent to it last.</summary>
     public bool IsStuck => traffic.WaitingSince != 0;
@@ -89,7 +94,7 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
             var scan = scanner.Look(piece.Span, now, stopAtEdge);
             if (owns)
             {
-                var written = scan.Pass == 0 || await TryWriteAsync(piece[..scan.Pass], now);
+                var written = scan.Pass == 0 || await (hold is null ? TryWriteAsync(piece[..scan.Pass], now) : TryWriteHeldAsync(hold, piece[..scan.Pass], now));
                 if (written) traffic.Passed(scan.Frames, scan.Pass);
                 Leave(written ? scan.Close : null, written);
                 if (!written) session.DestinationLost(this);
@@ -108,6 +113,16 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
             if (!scan.NeedsMore) continue;
             held = piece.ToArray();
             return true;
+        }
+        return true;
+    }
+
+    private async ValueTask<bool> TryWriteHeldAsync(MessageHold hold, ReadOnlyMemory<byte> bytes, long now)
+    {
+        hold.Append(bytes.Span);
+        while (await hold.NextAsync() is { IsEmpty: false } judged)
+        {
+            if (!await TryWriteAsync(judged, now)) return false;
         }
         return true;
     }
@@ -156,7 +171,7 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
             busy = false;
             Close = close;
             if (!written) taken = true;
-            if (wanted is null || (written && close is null && !scanner.AtEdge)) return;
+            if (wanted is null || (written && close is null && !AtEdge)) return;
             taken = true;
             wanted.TrySetResult(written && close is null);
         }
@@ -167,7 +182,8 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
         lock (gate)
         {
             finished = true;
-            wanted?.TrySetResult(!taken && (taken = scanner.AtEdge && Close is null));
+            hold?.Dispose();
+            wanted?.TrySetResult(!taken && (taken = AtEdge && Close is null));
         }
     }
 
@@ -178,7 +194,7 @@ internal sealed class FramePump(RelaySession session, bool fromClient, Stream so
         lock (gate)
         {
             if (taken || Close is not null) return Task.FromResult(false);
-            if (!busy && scanner.AtEdge) return Task.FromResult(taken = true);
+            if (!busy && AtEdge) return Task.FromResult(taken = true);
             if (finished) return Task.FromResult(false);
             wanted = new(TaskCreationOptions.RunContinuationsAsynchronously);
             return wanted.Task;

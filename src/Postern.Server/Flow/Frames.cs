@@ -32,6 +32,9 @@ internal static class Frames
         return Server(Opcode.Close, payload[..WriteClose(payload, close)]);
     }
 
+    /// <summary>A text message to an upstream, masked with a fresh key.</summary>
+    public static byte[] MaskedText(ReadOnlySpan<byte> payload) => Client(Opcode.Text, payload);
+
     /// <summary>A close frame to an upstream, masked with a fresh key.</summary>
     public static byte[] MaskedClose(CloseFrame close)
     {

@@ -1,10 +1,11 @@
 using System.Buffers;
 using System.Text.Unicode;
+using Postern.Core.Sessions;
 
 namespace Postern.Server.Flow;
 
 /// <summary>Joins the frames of one client message in a pooled buffer: [frames of the message][bytes not looked at yet].</summary>
-internal sealed class MessageReader(int maxBytes) : IDisposable
+internal sealed class MessageReader(int maxBytes, bool keepPings) : IDisposable
 {
     // A frame of nothing costs its sender two bytes and us a whole turn: what is taken apart finer than this is an attack.
     private const int FewestBytesPerFragment = 16;
@@ -62,16 +63,24 @@ internal sealed class MessageReader(int maxBytes) : IDisposable
 
     private bool TakeControl(FrameHeader header, int size, out Frame frame)
     {
-        var payload = buffer.AsSpan(kept + header.Size, (int)header.Length);
+        // A copy: the frame itself stays as it came, for whoever passes it on.
+        Span<byte> payload = stackalloc byte[125];
+        payload = payload[..(int)header.Length];
+        buffer.AsSpan(kept + header.Size, payload.Length).CopyTo(payload);
         Frames.Mask(payload, header.Mask);
         frame = default;
         if (header.Opcode == Opcode.Close)
         {
             var valid = Frames.ReadClose(payload, out var close);
-            frame = new(new ClientMessage(valid ? ReadOutcome.Closed : ReadOutcome.Broken, false, default, default, default, close), null);
+            frame = new(Ended(valid ? ReadOutcome.Closed : ReadOutcome.Broken, close), null);
             return true;
         }
         if (++controlFrames > 64) return Break(1008, "Too many pings.", out frame);
+        if (keepPings)
+        {
+            kept += size;
+            return true;
+        }
         if (header.Opcode == Opcode.Ping) frame = new(null, Frames.Pong(payload));
         buffer.AsSpan(kept + size, end - kept - size).CopyTo(buffer.AsSpan(kept));
         end -= size;
@@ -86,22 +95,25 @@ internal sealed class MessageReader(int maxBytes) : IDisposable
         for (var at = 0; at < kept;)
         {
             FrameHeader.Read(all.AsSpan(at), out var header);
-            var part = payload.AsSpan(written, (int)header.Length);
-            all.AsSpan(at + header.Size, (int)header.Length).CopyTo(part);
-            Frames.Mask(part, header.Mask);
-            written += (int)header.Length;
             at += header.Size + (int)header.Length;
+            if (header.IsControl) continue;
+            var part = payload.AsSpan(written, (int)header.Length);
+            all.AsSpan(at - part.Length, part.Length).CopyTo(part);
+            Frames.Mask(part, header.Mask);
+            written += part.Length;
         }
         if (kind == Opcode.Text && !Utf8.IsValid(payload))
-            return new(ReadOutcome.Broken, false, default, default, default, new(1007, "The message is not UTF-8."));
+            return Ended(ReadOutcome.Broken, new(1007, "The message is not UTF-8."));
         return new(ReadOutcome.Message, kind == Opcode.Text, payload, all, all.AsMemory(kept), default);
     }
 
-    public static ClientMessage Ended(ReadOutcome outcome) => new(outcome, false, default, default, default, new(Frames.Abnormal, ""));
+    /// <summary>No message, but all that came: a relay passes it on and judges it by its own rules.</summary>
+    public ClientMessage Ended(ReadOutcome outcome, CloseFrame? close = null) =>
+        new(outcome, false, default, buffer.AsSpan(0, end).ToArray(), default, close ?? new(Frames.Abnormal, ""));
 
-    private static bool Break(ushort code, string sentence, out Frame frame)
+    private bool Break(ushort code, string sentence, out Frame frame)
     {
-        frame = new(new ClientMessage(ReadOutcome.Broken, false, default, default, default, new(code, sentence)), null);
+        frame = new(Ended(ReadOutcome.Broken, new(code, sentence)), null);
         return true;
     }
 

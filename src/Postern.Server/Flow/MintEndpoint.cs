@@ -7,14 +7,14 @@ using Postern.Server.Storage;
 namespace Postern.Server.Flow;
 
 /// <summary>Answers the routes of all dialects on which credentials are minted, inspected, extended and revoked: read, do, write.</summary>
-internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory, ServerAddress address, RefusalLimiter limiter, TimeProvider clock)
+internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory, ServerAddress address, RefusalLimiter limiter, PosternOptions options, TimeProvider clock)
 {
     /// <summary>Maps a dialect's routes.</summary>
     public void Map(IEndpointRouteBuilder routes, Dialect dialect)
     {
         foreach (var route in dialect.Mints)
         {
-            routes.MapMethods(route.Path, [route.Method], context => MintAsync(context, dialect, route));
+            routes.MapMethods(route.Path, [route.Method], ExactPath.Only(route.Path, context => MintAsync(context, dialect, route)));
         }
         foreach (var route in dialect.Changes)
         {
@@ -28,7 +28,8 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
         {
             context.Response.Headers.AccessControlAllowOrigin = "*";
         }
-        var read = route.Read(await ReadAsync(context));
+        var wire = await ReadAsync(context);
+        var read = route.Read(wire);
         var invalid = read.IsDenied(out var denial, out var request);
         var decision = await GuardAsync(async () => invalid
             ? await mint.RefuseAsync(denial!, Address(context), clock.GetUtcNow())
@@ -40,16 +41,18 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
         }
         var agent = credential.Grant.Agent is { } id ? directory.Find(id) : null;
         var speaker = agent is null ? dialect : dialect.For(agent);
-        await HttpAnswers.WriteAsync(context, speaker.Write(new Minted(credential, agent, request!, address.WebSocketOrigin(context), clock.GetUtcNow())));
+        var minted = new Minted(credential, agent, request!, address.WebSocketOrigin(context), clock.GetUtcNow());
+        await HttpAnswers.WriteAsync(context, route.Write is { } write ? write(minted, wire) : speaker.Write(minted));
     }
 
     private async Task ChangeAsync(HttpContext context, Dialect dialect, ChangeRoute route)
     {
         var read = route.Read(await ReadAsync(context));
-        var decision = await GuardAsync(async () => read.IsDenied(out var denial, out var request)
-            ? await mint.RefuseAsync(denial, Address(context), clock.GetUtcNow())
-            : await ChangeAsync(route.Verb, request));
-        await (decision.IsDenied(out var refusal, out var stored) ? RefuseAsync(context, dialect, refusal) : HttpAnswers.WriteAsync(context, route.Write(stored)));
+        var invalid = read.IsDenied(out var denial, out var request);
+        var decision = await GuardAsync(async () => invalid
+            ? await mint.RefuseAsync(denial!, Address(context), clock.GetUtcNow())
+            : await ChangeAsync(route.Verb, request!));
+        await (decision.IsDenied(out var refusal, out var stored) ? RefuseAsync(context, dialect, refusal) : HttpAnswers.WriteAsync(context, route.Write(request!, stored)));
     }
 
     private Task<Decision<StoredCredential>> ChangeAsync(CredentialVerb verb, ChangeRequest request)
@@ -67,7 +70,7 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
     private Task RefuseAsync(HttpContext context, Dialect dialect, Denial denial) => HttpAnswers.WriteAsync(context, dialect.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
 
-    private static async Task<WireRequest> ReadAsync(HttpContext context) => WireRequest.From(context, body: await RequestBody.ReadAsync(context));
+    private async Task<WireRequest> ReadAsync(HttpContext context) => WireRequest.From(context, body: await RequestBody.ReadAsync(context), options: options);
 
     private static string? Address(HttpContext context) => context.Connection.RemoteIpAddress?.ToString();
 

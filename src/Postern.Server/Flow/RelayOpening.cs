@@ -1,4 +1,5 @@
 using Postern.Core.Sessions;
+using Postern.Server.Dialects;
 
 namespace Postern.Server.Flow;
 
@@ -8,17 +9,19 @@ namespace Postern.Server.Flow;
 /// </summary>
 internal sealed class RelayOpening
 {
-    private readonly Func<ReadOnlyMemory<byte>, CloseFrame?> judge;
+    private static readonly CloseFrame Invalid = new(1008, "Invalid message received");
+
+    private readonly Func<ReadOnlyMemory<byte>?, (CloseFrame? Refused, Opening Opening)> judge;
     private readonly Leash leash;
     private readonly Task<ClientMessage> first;
 
-    public RelayOpening(Stream client, Func<ReadOnlyMemory<byte>, CloseFrame?> judge, int maxBytes, Leash leash)
+    public RelayOpening(Stream client, Func<ReadOnlyMemory<byte>?, (CloseFrame? Refused, Opening Opening)> judge, int maxBytes, Leash leash)
     {
         (Client, this.judge, this.leash) = (client, judge, leash);
-        first = FirstMessage.ReadAsync(client, default, maxBytes, leash.Token).AsTask();
+        first = FirstMessage.ReadAsync(client, default, maxBytes, leash.Token, keepPings: true).AsTask();
     }
 
-    /// <summary>The client's frames that are to be passed on first, as they came.</summary>
+    /// <summary>What is to be passed on first: the client's frames as they came, or what the mint has fixed in their place.</summary>
     public ReadOnlyMemory<byte> Frames { get; private set; }
 
     /// <summary>The stream to read on from.</summary>
@@ -29,17 +32,17 @@ internal sealed class RelayOpening
     {
         if (await Task.WhenAny(first, Task.Delay(wait)) != first)
         {
+            Frames = Fixed(judge(null).Opening);
             Client = new Guarded(Client, this);
             return null;
         }
         var message = await first;
         switch (message.Outcome)
         {
-            case ReadOutcome.Message when Refusal(message) is { } close:
-                return (close, new SessionEnd(SessionEndReason.FirstMessageRefused, close.Code, close.Reason));
-            case ReadOutcome.Message:
-                Frames = message.FramesAndSurplus;
-                return null;
+            case ReadOutcome.Message when Judge(message) is var (refused, opening):
+                Frames = opening.Upstream is null ? message.FramesAndSurplus
+                    : (byte[])[.. Fixed(opening).Span, .. (opening.UpstreamReplaces ? message.Surplus : message.FramesAndSurplus).Span];
+                return refused is { } close ? (close, new SessionEnd(SessionEndReason.FirstMessageRefused, close.Code, close.Reason)) : null;
             case ReadOutcome.Broken:
                 return (message.Close, new SessionEnd(SessionEndReason.ProtocolError, message.Close.Code, message.Close.Reason));
             case ReadOutcome.Closed:
@@ -51,7 +54,9 @@ internal sealed class RelayOpening
         }
     }
 
-    private CloseFrame? Refusal(ClientMessage message) => message.IsText ? judge(message.Payload) : new CloseFrame(1008, "Invalid message received");
+    private (CloseFrame? Refused, Opening Opening) Judge(ClientMessage message) => message.IsText ? judge(message.Payload) : (Invalid, Opening.None);
+
+    private static ReadOnlyMemory<byte> Fixed(Opening opening) => opening.Upstream is { } text ? Flow.Frames.MaskedText(text) : default;
 
     /// <summary>Gives the judged first message, then the rest of the stream; a refused one ends the session.</summary>
     private sealed class Guarded(Stream inner, RelayOpening opening) : Stream
@@ -64,17 +69,16 @@ internal sealed class RelayOpening
             if (!judged)
             {
                 var message = await opening.first.WaitAsync(cancellationToken);
-                if (message.Outcome == ReadOutcome.Message && opening.Refusal(message) is { } close)
+                var (refused, judgedOpening) = message.Outcome == ReadOutcome.Message ? opening.Judge(message) : (null, Opening.None);
+                // What the mint has fixed was said already: initiation data that comes now would be a second say.
+                if ((judgedOpening.UpstreamReplaces ? Invalid : refused) is { } close)
                 {
                     opening.leash.End(SessionEndReason.FirstMessageRefused, close.Reason);
                     await Task.Delay(Timeout.Infinite, cancellationToken);
                 }
+                // A close or a broken frame too: the relay passes on the one and answers the other.
                 pending = message.FramesAndSurplus;
                 judged = true;
-                if (message.Outcome != ReadOutcome.Message)
-                {
-                    return 0;
-                }
             }
             if (pending.IsEmpty)
             {

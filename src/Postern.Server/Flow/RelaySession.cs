@@ -39,20 +39,30 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
     /// <param name="limits">Of both directions.</param>
     /// <param name="farewell">What the client is told, given the reason and the close code that RFC 6455 suggests for it.</param>
     /// <param name="activity">Counts what passes.</param>
+    /// <param name="rule">Judges what the client says; null for none.</param>
     /// <param name="ct">Cancelled when the client is known to be gone; may be left out, as reading notices it.</param>
     public Task<SessionEnd> RunAsync(
         Stream client, ReadOnlyMemory<byte> first, UpstreamConnection upstream, Leash leash, RelayLimits limits,
-        Func<SessionEnd, Farewell> farewell, SessionActivity activity, CancellationToken ct = default)
+        Func<SessionEnd, Farewell> farewell, SessionActivity activity, RelayRule? rule = null, CancellationToken ct = default)
     {
-        (this.client, this.upstream, this.leash) = (client, upstream, leash);
-        up = new(this, true, client, upstream.Stream, new(true, limits, clock.TimestampFrequency), activity, over.Token);
-        down = new(this, false, upstream.Stream, client, new(false, limits, clock.TimestampFrequency), activity, over.Token);
+        var inserter = rule is null ? null : new FrameInserter(client);
+        var hold = rule is null ? null : new MessageHold(rule.Judge, inserter!.InsertAsync);
+        (this.client, this.upstream, this.leash) = ((Stream?)inserter ?? client, upstream, leash);
+        up = new(this, true, client, upstream.Stream, new(true, limits, clock.TimestampFrequency), activity, over.Token, hold);
+        down = new(this, false, upstream.Stream, this.client, new(false, limits, clock.TimestampFrequency), activity, over.Token);
         var watch = timers.Observe(leash, activity, limits);
         leash.OnEnd(LeashEnded);
         // Started here and not in an async method, whose state would keep the first bytes for as long as the session lives.
         up.Start(first);
         down.Start(upstream.TakeSurplus());
+        if (rule?.Warning is var (after, text)) _ = WarnAsync(inserter!, after, text);
         return EndAsync(farewell, watch, ct);
+    }
+
+    private async Task WarnAsync(FrameInserter inserter, TimeSpan after, byte[] text)
+    {
+        await Task.Delay(after, clock, over.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!decided.Task.IsCompleted) await inserter.InsertAsync(text);
     }
 
     private async Task<SessionEnd> EndAsync(Func<SessionEnd, Farewell> farewell, SessionTimers.Watch watch, CancellationToken ct)

@@ -9,12 +9,21 @@ namespace Postern.Server.Flow;
 internal sealed record WireRequest(
     IQueryCollection Query, IHeaderDictionary Headers, string? Address, IReadOnlyList<string> Protocols, ReadOnlyMemory<byte> Body)
 {
+    private static readonly PosternOptions Unset = new();
+
     /// <summary>The values of the route's own parameters.</summary>
     public RouteValueDictionary Route { get; init; } = [];
 
+    /// <summary>The fields of a form; null when the body is none.</summary>
+    public IFormCollection? Form { get; init; }
+
+    /// <summary>The settings: names that they give to agents, and what they say for want of a request's word.</summary>
+    public PosternOptions Options { get; init; } = Unset;
+
     /// <summary>The facts of <paramref name="context"/>.</summary>
-    public static WireRequest From(HttpContext context, IReadOnlyList<string>? protocols = null, ReadOnlyMemory<byte> body = default) =>
-        new(context.Request.Query, context.Request.Headers, context.Connection.RemoteIpAddress?.ToString(), protocols ?? [], body) { Route = context.Request.RouteValues };
+    public static WireRequest From(
+        HttpContext context, IReadOnlyList<string>? protocols = null, ReadOnlyMemory<byte> body = default, PosternOptions? options = null) =>
+        new(context.Request.Query, context.Request.Headers, context.Connection.RemoteIpAddress?.ToString(), protocols ?? [], body) { Route = context.Request.RouteValues, Options = options ?? Unset };
 
     /// <summary>A header's value; null when absent.</summary>
     public string? Header(string name) => Single(Headers[name]);

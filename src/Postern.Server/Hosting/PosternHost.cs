@@ -35,6 +35,9 @@ internal sealed class PosternHost : IAsyncDisposable
     /// <summary>The addresses that are listened on, such as <c>http://127.0.0.1:8080</c>.</summary>
     public IReadOnlyList<string> Addresses => [.. app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
 
+    /// <summary>Everything that is mapped.</summary>
+    public IEnumerable<Endpoint> Endpoints => ((IEndpointRouteBuilder)app).DataSources.SelectMany(source => source.Endpoints);
+
     /// <summary>Opens storage, makes what the first start needs, and serves.</summary>
     /// <param name="wantedKey">The API key that the first start is to create, instead of a random one.</param>
     /// <exception cref="StorageException">Storage cannot be used.</exception>
@@ -102,16 +105,25 @@ internal sealed class PosternHost : IAsyncDisposable
 
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
-        var mints = new MintEndpoint(mint, directory, address, limiter, clock);
+        app.UseMiddleware<PersonalAccessTokenGuard>(gate, Dialects.Dialects.All.OfType<Dialects.HttpDialect>().First(), clock);
+        var mints = new MintEndpoint(mint, directory, address, limiter, options, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
             mints.Map(app, dialect);
         }
-        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, new SessionTimers(clock), limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
+        var timers = new SessionTimers(clock);
+        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
         }
+        var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
+        {
+            sessionsByHttp.Map(app, dialect);
+        }
+        Dialects.Realtime.Calls.Map(app);
         var rest = new RestAccess(directory, limiter);
         new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
@@ -122,6 +134,7 @@ internal sealed class PosternHost : IAsyncDisposable
         new SessionsAdmin(admin, live).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
         new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
+        OpenApi.Map(app);
         Health.Map(app, store, live, clock);
         app.UseEndpoints(static _ => { });
     }

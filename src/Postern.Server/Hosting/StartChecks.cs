@@ -22,6 +22,7 @@ internal static class StartChecks
             $"http and https both ask for {http}: give one of them another port.",
         { Certificate: { CertificatePath: "", KeyPath: not "" } } => "Certificate:KeyPath is set without Certificate:CertificatePath: set both or neither.",
         { Certificate: { CertificatePath: not "", KeyPath: "" } } => "Certificate:CertificatePath is set without Certificate:KeyPath: set both or neither.",
+        { Realtime.Models: var models } when Dialects.Realtime.ModelNames.Problem(models) is { } problem => problem,
         { Data: "" } => "The setting Data is empty: name a folder, or leave it out for the user's own.",
         _ => null,
     };

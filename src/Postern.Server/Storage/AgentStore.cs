@@ -54,7 +54,7 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
     public Task<AgentRow?> ChangeAsync(ProjectId project, AgentId id, string? keyId, string what, Func<AgentRow, AgentRow> change) =>
         writer.WriteAsync(transaction =>
         {
-            // Locks the row on PostgreSQL; on SQLite there is one writer.
+            transaction.LockDirectory();
             if (transaction.Scalar("update agent set updated_at = $1 where id = $2 and project_id = $3 returning document",
                 clock.GetUtcNow().ToUnixTimeMilliseconds(), id.Value, project.Value) is not string)
             {
@@ -73,6 +73,7 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
 
     public Task<bool> DeleteAsync(ProjectId project, AgentId id, string? keyId) => writer.WriteAsync(transaction =>
     {
+        transaction.LockDirectory();
         if (transaction.Execute("delete from agent where id = $1 and project_id = $2", id.Value, project.Value) == 0)
         {
             return false;

@@ -125,11 +125,11 @@ internal sealed class CredentialStore(Database database)
         reader.GetString(5), reader.Time(6), reader.IsDBNull(12) ? null : reader.Time(12), reader.GetInt32(13));
 
     private static string Write(FixedValues values) => JsonSerializer.Serialize(
-        new Dictionary<string, IReadOnlyDictionary<string, JsonElement>> { ["variables"] = values.Variables, ["fields"] = values.Fields }, JsonSerializerOptions.Strict);
+        new Dictionary<string, IReadOnlyDictionary<string, JsonElement>> { ["variables"] = values.Variables, ["fields"] = values.Fields, ["defaults"] = values.Defaults }, JsonSerializerOptions.Strict);
 
     private static FixedValues Read(string text)
     {
         var read = JsonSerializer.Deserialize<Dictionary<string, Dictionary<string, JsonElement>>>(text, JsonSerializerOptions.Strict)!;
-        return new FixedValues(read["variables"], read["fields"]);
+        return new FixedValues(read["variables"], read["fields"]) { Defaults = read.GetValueOrDefault("defaults") ?? [] };
     }
 }

@@ -16,6 +16,7 @@ internal sealed class StorageException(string message, Exception? inner = null) 
 internal sealed class Database : IAsyncDisposable
 {
     private const int BusyMilliseconds = 5000;
+    private const int MigrationLock = 0x706F7374; // any number, the same in every version
     private static readonly Lock LoadLock = new();
     private static bool sqliteLoaded;
 
@@ -50,11 +51,14 @@ internal sealed class Database : IAsyncDisposable
     }
 
     /// <summary>An open connection with the settings that durability rests on.</summary>
-    public DbConnection Open()
+    /// <exception cref="StorageException">The database cannot be reached or used.</exception>
+    public DbConnection Open() => Open(again: true);
+
+    private DbConnection Open(bool again)
     {
+        DbConnection connection = postgres is not null ? postgres.CreateConnection() : new SqliteConnection(connectionString);
         try
         {
-            DbConnection connection = postgres is not null ? postgres.CreateConnection() : new SqliteConnection(connectionString);
             connection.Open();
             // On every open: a fresh SQLite handle waits for no lock; PostgreSQL may have been configured to answer before the disk has.
             Run(connection, postgres is not null
@@ -64,17 +68,41 @@ internal sealed class Database : IAsyncDisposable
         }
         catch (Exception e) when (e is DbException or InvalidOperationException or TimeoutException)
         {
+            connection.Dispose();
+            // The server was restarted while pooled connections were idle: all of them are as dead as this one.
+            if (again && (e is PostgresException { SqlState: "57P01" or "57P02" or "57P03" } || e is NpgsqlException { InnerException: IOException }))
+            {
+                postgres!.Clear();
+                return Open(again: false);
+            }
             throw new StorageException($"The database cannot be opened: {FirstLine(e.Message)}.", e);
         }
     }
 
-    /// <summary>Applies the migrations that are missing, each in a transaction; returns how many.</summary>
-    /// <exception cref="StorageException">The database was written by a newer version.</exception>
+    /// <summary>Applies the migrations that are missing, all or none; returns how many. Of several processes at once, one does it and the others wait.</summary>
+    /// <exception cref="StorageException">A newer version wrote the database, or it cannot be changed.</exception>
     public int Migrate(DateTimeOffset now)
     {
         using var connection = Open();
-        Run(connection, "create table if not exists migration (version integer primary key, at bigint not null)");
-        var present = Convert.ToInt32(Scalar(connection, "select coalesce(max(version), 0) from migration"), System.Globalization.CultureInfo.InvariantCulture);
+        try
+        {
+            return Migrate(connection, now);
+        }
+        catch (DbException e)
+        {
+            throw new StorageException($"The database cannot be brought up to date: {FirstLine(e.Message)}.", e);
+        }
+    }
+
+    private int Migrate(DbConnection connection, DateTimeOffset now)
+    {
+        using var transaction = connection.BeginTransaction();
+        if (IsPostgres)
+        {
+            Run(connection, $"select pg_advisory_xact_lock({MigrationLock})", transaction); // on SQLite the transaction itself is the lock
+        }
+        Run(connection, "create table if not exists migration (version integer primary key, at bigint not null)", transaction);
+        var present = Convert.ToInt32(Scalar(connection, "select coalesce(max(version), 0) from migration", transaction), System.Globalization.CultureInfo.InvariantCulture);
         var known = Migrations().ToList();
         if (present > known.Count)
         {
@@ -82,11 +110,10 @@ internal sealed class Database : IAsyncDisposable
         }
         foreach (var (version, text) in known.Skip(present))
         {
-            using var transaction = connection.BeginTransaction();
             Run(connection, Words(text), transaction);
             Run(connection, $"insert into migration (version, at) values ({version}, {now.ToUnixTimeMilliseconds()})", transaction);
-            transaction.Commit();
         }
+        transaction.Commit();
         return known.Count - present;
     }
 
@@ -155,10 +182,11 @@ internal sealed class Database : IAsyncDisposable
         command.ExecuteNonQuery();
     }
 
-    private static object? Scalar(DbConnection connection, string sql)
+    private static object? Scalar(DbConnection connection, string sql, DbTransaction transaction)
     {
         using var command = connection.CreateCommand();
         command.CommandText = sql;
+        command.Transaction = transaction;
         return command.ExecuteScalar();
     }
 

@@ -1,3 +1,4 @@
+using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Keys;
 using Postern.Server.Agents;
@@ -40,7 +41,7 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
         }
         foreach (var row in agents.ReadAll())
         {
-            directory.Put(AgentDocument.Read(row, options));
+            Put(row);
         }
         FreshAt = clock.GetUtcNow();
         return directory;
@@ -59,8 +60,8 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
             foreach (var (seq, kind, id) in ReadChanges())
             {
                 Apply(kind, id);
-                Changed?.Invoke(kind, id);
                 seen = seq;
+                Changed?.Invoke(kind, id);
             }
             FreshAt = asked;
         }
@@ -92,9 +93,9 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
             {
                 return;
             }
-            catch (Exception e) when (e is StorageException or System.Data.Common.DbException)
+            catch (Exception)
             {
-                // FreshAt tells how old the view is; readiness and the gate go by it.
+                // Whatever it was, revocations must go on arriving. FreshAt tells how old the view is; readiness and the gate go by it.
             }
         }
     }
@@ -104,7 +105,7 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
         switch (kind)
         {
             case "agent" when agents.Read(new AgentId(id)) is { } row:
-                directory!.Put(AgentDocument.Read(row, options));
+                Put(row);
                 break;
             case "agent":
                 directory!.Remove(new AgentId(id));
@@ -119,6 +120,19 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
             case "signing_key" when keys.ReadRing() is { } ring:
                 directory!.Ring = ring;
                 break;
+        }
+    }
+
+    // An agent whose document cannot be read is no agent: the old one must not go on, nor keep the others' changes from arriving.
+    private void Put(AgentRow row)
+    {
+        try
+        {
+            directory!.Put(AgentDocument.Read(row, options));
+        }
+        catch (Exception e) when (StrictJson.IsBadInput(e))
+        {
+            directory!.Remove(row.Id);
         }
     }
 

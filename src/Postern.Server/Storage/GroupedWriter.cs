@@ -1,6 +1,7 @@
 using System.Data.Common;
 using Microsoft.Data.Sqlite;
 using Npgsql;
+using Postern.Core.Audit;
 
 namespace Postern.Server.Storage;
 
@@ -11,12 +12,13 @@ namespace Postern.Server.Storage;
 internal sealed class GroupedWriter : IAsyncDisposable
 {
     private const int LargestGroup = 512;
+    private const int FinishedTogether = 8;
 
     private readonly Database database;
-    private readonly Lock gate = new();
-    private readonly Queue<Job> waiting = new();
-    private readonly SemaphoreSlim available = new(0);
+    private readonly object gate = new();
+    private readonly Queue<IJob> waiting = new();
     private readonly Thread[] threads;
+    private int idle;
     private bool closing;
 
     public GroupedWriter(Database database)
@@ -30,7 +32,10 @@ internal sealed class GroupedWriter : IAsyncDisposable
     }
 
     /// <summary>Runs <paramref name="work"/> inside a group's transaction and completes when that is committed.</summary>
-    /// <exception cref="StorageException">Nothing of it was written.</exception>
+    /// <exception cref="StorageException">
+    /// Nothing of it was written; or the connection was lost while its commit was on the way, and nobody can tell. Whoever asks again
+    /// may then find it done: a use may be spent without a session, never a session be opened without its use.
+    /// </exception>
     public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work)
     {
         var job = new Job<T>(work);
@@ -45,19 +50,27 @@ internal sealed class GroupedWriter : IAsyncDisposable
         return true;
     });
 
+    /// <summary>Adds an audit row by itself.</summary>
+    /// <exception cref="StorageException">It was not written.</exception>
+    public Task RecordAsync(AuditEvent entry)
+    {
+        var job = new AuditJob(entry);
+        Enqueue(job);
+        return job.Task;
+    }
+
     /// <summary>Writes what is waiting, then stops.</summary>
     public async ValueTask DisposeAsync()
     {
         lock (gate)
         {
             closing = true;
+            Monitor.PulseAll(gate);
         }
-        available.Release(threads.Length);
         await Task.Run(() => Array.ForEach(threads, thread => thread.Join()));
-        available.Dispose();
     }
 
-    private void Enqueue(Job job)
+    private void Enqueue(IJob job)
     {
         lock (gate)
         {
@@ -67,65 +80,79 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 return;
             }
             waiting.Enqueue(job);
-            if (waiting.Count > 1)
+            // Whoever is woken for the first takes the next ones too.
+            if (waiting.Count == 1 && idle > 0)
             {
-                return; // whoever was woken for the first takes this one too
+                Monitor.Pulse(gate);
             }
         }
-        available.Release();
     }
 
     private void Run()
     {
         WriteTransaction? transaction = null;
-        var group = new List<Job>();
+        var group = new List<IJob>();
         while (Take(group))
         {
-            try
-            {
-                transaction ??= new WriteTransaction(database.Open());
-                WriteGroup(transaction, group);
-            }
-            catch (Exception e) when (e is DbException or StorageException or InvalidOperationException or TimeoutException or IOException)
-            {
-                group.ForEach(job => job.Fail(e as StorageException ?? new StorageException("The database did not commit.", e)));
-                transaction?.Dispose();
-                transaction = null;
-            }
+            transaction = Write(transaction, group);
         }
         transaction?.Dispose();
     }
 
-    private bool Take(List<Job> group)
+    // Whatever is thrown is the group's failure: a writer that ends with it would take the process along, and all other writes.
+    private WriteTransaction? Write(WriteTransaction? kept, List<IJob> group)
+    {
+        var transaction = kept;
+        try
+        {
+            transaction ??= new WriteTransaction(database.Open());
+            WriteGroup(transaction, group);
+            return transaction;
+        }
+        catch (Exception e)
+        {
+            // A kept connection may have died while it was idle: what was not sent to be committed is tried once more on a fresh one.
+            var again = kept is { IsOpen: false, IsCommitting: false };
+            transaction?.Dispose();
+            if (again)
+            {
+                group.RemoveAll(static job => job.IsDone);
+                return Write(null, group);
+            }
+            Finish(group, e as StorageException ?? new StorageException("The database did not commit.", e));
+            return null;
+        }
+    }
+
+    private bool Take(List<IJob> group)
     {
         group.Clear();
-        while (true)
+        lock (gate)
         {
-            lock (gate)
+            while (waiting.Count == 0)
             {
-                while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
-                {
-                    group.Add(job);
-                }
-                if (group.Count > 0)
-                {
-                    if (waiting.Count > 0)
-                    {
-                        available.Release();
-                    }
-                    return true;
-                }
                 if (closing)
                 {
                     return false;
                 }
+                idle++;
+                Monitor.Wait(gate);
+                idle--;
             }
-            available.Wait();
+            while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
+            {
+                group.Add(job);
+            }
+            if (waiting.Count > 0 && idle > 0)
+            {
+                Monitor.Pulse(gate);
+            }
+            return true;
         }
     }
 
     // A group stands or falls together; when one job is at fault, each is tried by itself, so that the bad one fails alone.
-    private static void WriteGroup(WriteTransaction transaction, List<Job> group)
+    private static void WriteGroup(WriteTransaction transaction, List<IJob> group)
     {
         try
         {
@@ -141,7 +168,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 }
                 catch (Exception alone) when (IsOneJobsFault(alone) && transaction.IsOpen)
                 {
-                    job.Fail(alone is JobException ? alone.InnerException! : new StorageException("The database refused the change.", alone));
+                    Finish([job], alone is JobException ? alone.InnerException! : new StorageException("The database refused the change.", alone));
                 }
             }
         }
@@ -152,7 +179,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         || e is SqliteException { SqliteErrorCode: 19 }
         || e is PostgresException { SqlState: ['2', '2' or '3', ..] or ['4', '0', ..] };
 
-    private static void WriteTogether(WriteTransaction transaction, List<Job> group)
+    private static void WriteTogether(WriteTransaction transaction, List<IJob> group)
     {
         try
         {
@@ -168,27 +195,56 @@ internal sealed class GroupedWriter : IAsyncDisposable
             transaction.Rollback();
             throw;
         }
-        group.ForEach(static job => job.Complete());
+        Finish(group, null);
+    }
+
+    // Never on the writer's thread, and few at a time: waking a thread of the pool for each would cost more than the commit does.
+    private static void Finish(List<IJob> group, Exception? problem)
+    {
+        group.ForEach(static job => job.IsDone = true); // now, not when it is told: a group that is tried again leaves it out
+        for (var i = 0; i < group.Count; i += FinishedTogether)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(new Finished([.. group.Skip(i).Take(FinishedTogether)], problem), preferLocal: false);
+        }
     }
 
     /// <summary>A job threw something that is not the database's: its own refusal.</summary>
     private sealed class JobException(Exception inner) : Exception(inner.Message, inner);
 
-    private abstract class Job
+    private sealed class Finished(IJob[] jobs, Exception? problem) : IThreadPoolWorkItem
     {
-        public abstract void Execute(WriteTransaction transaction);
-        public abstract void Complete();
-        public abstract void Fail(Exception e);
+        public void Execute()
+        {
+            foreach (var job in jobs)
+            {
+                if (problem is null)
+                {
+                    job.Complete();
+                }
+                else
+                {
+                    job.Fail(problem);
+                }
+            }
+        }
     }
 
-    private sealed class Job<T>(Func<WriteTransaction, T> work) : Job
+    /// <summary>What waits for its group. Completing or failing it runs what awaits it.</summary>
+    private interface IJob
     {
-        private readonly TaskCompletionSource<T> completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        bool IsDone { get; set; }
+        void Execute(WriteTransaction transaction);
+        void Complete();
+        void Fail(Exception e);
+    }
+
+    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>, IJob
+    {
         private T? result;
 
-        public Task<T> Task => completion.Task;
+        public bool IsDone { get; set; }
 
-        public override void Execute(WriteTransaction transaction)
+        public void Execute(WriteTransaction transaction)
         {
             try
             {
@@ -200,8 +256,20 @@ internal sealed class GroupedWriter : IAsyncDisposable
             }
         }
 
-        public override void Complete() => completion.TrySetResult(result!);
+        public void Complete() => TrySetResult(result!);
 
-        public override void Fail(Exception e) => completion.TrySetException(e);
+        public void Fail(Exception e) => TrySetException(e);
+    }
+
+    // The most frequent job of all: no closure, no result.
+    private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource, IJob
+    {
+        public bool IsDone { get; set; }
+
+        public void Execute(WriteTransaction transaction) => transaction.Audit(entry);
+
+        public void Complete() => TrySetResult();
+
+        public void Fail(Exception e) => TrySetException(e);
     }
 }

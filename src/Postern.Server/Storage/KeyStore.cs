@@ -33,7 +33,7 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
     /// </summary>
     public Task<bool> FirstStartAsync(ProjectId project, string keyText, Action<WriteTransaction, ApiKey> more) => writer.WriteAsync(transaction =>
     {
-        transaction.Execute("update counter set value = value where name = 'change'");
+        transaction.LockDirectory();
         if (transaction.Scalar("select 1 from signing_key limit 1") is not null)
         {
             return false;
@@ -52,6 +52,7 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
         var now = clock.GetUtcNow();
         return writer.WriteAsync(transaction =>
         {
+            transaction.LockDirectory();
             if (transaction.Execute("update api_key set revoked_at = $1 where id = $2 and revoked_at is null", now.ToUnixTimeMilliseconds(), id) == 0)
             {
                 return false;
@@ -85,6 +86,7 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
         var id = RandomText.Base62(12);
         await writer.WriteAsync(transaction =>
         {
+            transaction.LockDirectory(); // two rotations at once would leave two active keys
             transaction.Execute("update signing_key set state = 'retired' where state = 'retiring' and verifies_until <= $1", now.ToUnixTimeMilliseconds());
             transaction.Execute("update signing_key set state = 'retiring', verifies_until = $1 where state = 'active'", (now + verifiesFor).ToUnixTimeMilliseconds());
             InsertSigningKey(transaction, id);

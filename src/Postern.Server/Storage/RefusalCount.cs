@@ -11,10 +11,14 @@ internal sealed class RefusalCount(GroupedWriter writer, TimeProvider clock) : I
     /// <summary>Rows of their own in one second.</summary>
     public const int RowsPerSecond = 200;
 
+    /// <summary>Rows of one second that count several; the client chooses the agent that it names, so their number must not be its choice.</summary>
+    public const int MostCounted = 100;
+
     private readonly Lock gate = new();
     private Dictionary<(string, string?, string?), (AuditEvent Event, int Occurrences)> counted = [];
     private TaskCompletionSource flushed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ITimer? timer;
+    private bool disposed;
     private long second;
     private int rows;
 
@@ -33,10 +37,7 @@ internal sealed class RefusalCount(GroupedWriter writer, TimeProvider clock) : I
                 counted = Task.CompletedTask;
                 return false;
             }
-            var key = (entry.Name, entry.Reason, entry.Agent?.Value);
-            var present = this.counted.GetValueOrDefault(key);
-            this.counted[key] = (present.Event ?? entry, present.Occurrences + 1);
-            timer ??= clock.CreateTimer(_ => _ = FlushAsync(), null, TimeSpan.FromSeconds(1), Timeout.InfiniteTimeSpan);
+            Count(entry, 1);
             counted = flushed.Task;
             return true;
         }
@@ -67,10 +68,37 @@ internal sealed class RefusalCount(GroupedWriter writer, TimeProvider clock) : I
         }
         catch (Exception e)
         {
+            lock (gate)
+            {
+                foreach (var (entry, occurrences) in taken.Values)
+                {
+                    Count(entry, occurrences); // they have happened: they are written when that is possible again
+                }
+            }
             done.SetException(e);
             _ = done.Task.Exception; // observed: most refusals are not waited for
         }
     }
 
-    public void Dispose() => timer?.Dispose();
+    public void Dispose()
+    {
+        lock (gate)
+        {
+            disposed = true;
+            timer?.Dispose();
+        }
+    }
+
+    private void Count(AuditEvent entry, int occurrences)
+    {
+        var key = (entry.Name, entry.Reason, entry.Agent?.Value);
+        if (counted.Count >= MostCounted && !counted.ContainsKey(key))
+        {
+            entry = new AuditEvent(entry.At, entry.Name) { Reason = entry.Reason, Detail = "of several agents" };
+            key = (entry.Name, entry.Reason, null);
+        }
+        var present = counted.GetValueOrDefault(key);
+        counted[key] = (present.Event ?? entry, present.Occurrences + occurrences);
+        timer ??= disposed ? null : clock.CreateTimer(_ => _ = FlushAsync(), null, TimeSpan.FromSeconds(1), Timeout.InfiniteTimeSpan);
+    }
 }

@@ -35,6 +35,10 @@ internal sealed class SecretBox(byte[] key)
         var secret = new byte[Math.Max(0, box.Length - 1 - NonceLength - TagLength)];
         try
         {
+            if (box.Length == 0 || box[0] != Version)
+            {
+                throw new CryptographicException("Another version sealed it.");
+            }
             using var aes = new AesGcm(key, TagLength);
             aes.Decrypt(box.AsSpan(1, NonceLength), box.AsSpan(1 + NonceLength + TagLength), box.AsSpan(1 + NonceLength, TagLength), secret, Encoding.UTF8.GetBytes(name));
             return secret;
@@ -52,14 +56,7 @@ internal sealed class SecretBox(byte[] key)
         {
             if (!File.Exists(file))
             {
-                var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-                if (!OperatingSystem.IsWindows())
-                {
-                    options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-                }
-                using var stream = new FileStream(file, options);
-                stream.Write(RandomNumberGenerator.GetBytes(KeyLength));
-                stream.Flush(flushToDisk: true);
+                Create(file);
             }
             var key = File.ReadAllBytes(file);
             return key.Length == KeyLength ? new SecretBox(key) : throw new StorageException($"{file} does not hold {KeyLength} bytes: restore the key file that belongs to this database.");
@@ -67,6 +64,31 @@ internal sealed class SecretBox(byte[] key)
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new StorageException($"The key file {file} cannot be used: {e.Message}", e);
+        }
+    }
+
+    // Written beside and moved into place: a start that is killed meanwhile leaves no half key that nobody can mend, and of two starts
+    // at once the first one's key stays.
+    private static void Create(string file)
+    {
+        var made = $"{file}.{RandomNumberGenerator.GetHexString(16)}";
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        }
+        using (var stream = new FileStream(made, options))
+        {
+            stream.Write(RandomNumberGenerator.GetBytes(KeyLength));
+            stream.Flush(flushToDisk: true);
+        }
+        try
+        {
+            File.Move(made, file, overwrite: false);
+        }
+        catch (IOException) when (File.Exists(file))
+        {
+            File.Delete(made);
         }
     }
 }

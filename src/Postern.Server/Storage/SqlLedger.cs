@@ -10,7 +10,7 @@ namespace Postern.Server.Storage;
 internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credentials, RefusalCount refusals, string node) : ILedger
 {
     public Task RecordAsync(AuditEvent entry) =>
-        entry.Reason is not null && refusals.TryCount(entry, out var counted) ? counted : writer.WriteAsync(transaction => transaction.Audit(entry));
+        entry.Reason is not null && refusals.TryCount(entry, out var counted) ? counted : writer.RecordAsync(entry);
 
     public Task IssueAsync(Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry) =>
         writer.WriteAsync(transaction => credentials.Insert(transaction, credential, keyId, hash, values, entry));
@@ -54,7 +54,7 @@ internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credential
     {
         transaction.Execute(
             "update session set ended_at = $1, end_reason = $2, close_code = $3, detail = $4 where id = $5",
-            entry.At.ToUnixTimeMilliseconds(), end.Reason.ToString(), (int)end.CloseCode, end.Detail, session.Id);
+            entry.At.ToUnixTimeMilliseconds(), end.Reason.ToString(), (int)end.CloseCode, StoredText.Clean(end.Detail), session.Id);
         transaction.Audit(entry);
     });
 }

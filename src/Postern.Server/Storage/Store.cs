@@ -26,6 +26,7 @@ internal sealed class Store : IAsyncDisposable
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
         Conversations = new ConversationStore(Database, Writer);
+        Speakers = new SpeakerStore(Database, Writer, clock);
         TryCodes = new TryCodes(Database, Writer, clock);
         Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, options, clock);
     }
@@ -37,6 +38,7 @@ internal sealed class Store : IAsyncDisposable
     public KeyStore Keys { get; }
     public CredentialStore Credentials { get; }
     public ConversationStore Conversations { get; }
+    public SpeakerStore Speakers { get; }
     public TryCodes TryCodes { get; }
     public DirectoryFeed Feed { get; }
 

@@ -1,12 +1,14 @@
 using System.Data.Common;
 using System.Text;
+using Microsoft.Data.Sqlite;
 using Postern.Core.Audit;
+using SQLitePCL;
 
 namespace Postern.Server.Storage;
 
 /// <summary>
-/// What a writer's jobs see: one transaction that many of them share. Commands are kept and prepared once a connection; audit rows
-/// are collected and inserted together before the commit. Used by one thread.
+/// What a writer's jobs see: one transaction that many of them share. Statements are kept and prepared once a connection; audit rows
+/// are collected and inserted before the commit, on PostgreSQL many by one statement. Used by one thread.
 /// </summary>
 internal sealed class WriteTransaction(DbConnection connection) : IDisposable
 {
@@ -18,11 +20,25 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     private static readonly string[] ChunkTexts = [.. ChunkSizes.Select(AuditText)];
 
     private readonly Dictionary<string, DbCommand> commands = new(StringComparer.Ordinal);
+    private readonly SqliteConnection? sqlite = connection as SqliteConnection;
+    private readonly Dictionary<string, SqliteStatement> statements = new(StringComparer.Ordinal);
     private readonly List<(AuditEvent Event, int Occurrences)> audit = [];
     private DbTransaction? transaction;
 
     /// <summary>Runs a statement; returns the rows it changed.</summary>
-    public int Execute(string sql, params ReadOnlySpan<object?> values) => Prepared(sql, values).ExecuteNonQuery();
+    public int Execute(string sql, params ReadOnlySpan<object?> values)
+    {
+        if (sqlite is null)
+        {
+            return Prepared(sql, values).ExecuteNonQuery();
+        }
+        var statement = Statement(sql);
+        for (var i = 0; i < values.Length; i++)
+        {
+            statement.Bind(i, values[i]);
+        }
+        return statement.Run();
+    }
 
     /// <summary>Runs a statement; returns its first value, null when there is none.</summary>
     public object? Scalar(string sql, params ReadOnlySpan<object?> values) => Prepared(sql, values).ExecuteScalar() is { } value and not DBNull ? value : null;
@@ -47,7 +63,7 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     }
 
     /// <summary>Adds an audit row to the transaction.</summary>
-    public void Audit(AuditEvent entry, int occurrences = 1) => audit.Add((entry, occurrences));
+    public void Audit(AuditEvent entry, int occurrences = 1) => audit.Add((StoredText.Clean(entry), occurrences));
 
     /// <summary>Tells every node that something of the directory changed. The counter's row lock keeps the numbers in commit order.</summary>
     public void Changed(string kind, string id)
@@ -56,15 +72,44 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         Execute("insert into change (seq, kind, id) values ($1, $2, $3)", seq, kind, id);
     }
 
+    /// <summary>
+    /// Keeps the directory's other writers, on whatever node, waiting until this transaction ends. Whoever changes agents or keys takes
+    /// it before anything else, so that decisions on what is there hold, and no two wait for each other.
+    /// </summary>
+    public void LockDirectory() => Execute("update counter set value = value where name = 'change'");
+
     internal bool IsOpen => connection.State == System.Data.ConnectionState.Open;
 
-    internal void Begin() => transaction = connection.BeginTransaction();
+    /// <summary>Whether a commit was sent whose outcome is not known.</summary>
+    internal bool IsCommitting { get; private set; }
+
+    internal void Begin()
+    {
+        if (sqlite is null)
+        {
+            transaction = connection.BeginTransaction();
+        }
+        else
+        {
+            Execute("begin immediate");
+        }
+    }
 
     internal void Commit()
     {
-        InsertAudit();
-        transaction!.Commit();
-        End();
+        if (sqlite is null)
+        {
+            InsertAudit();
+            IsCommitting = true;
+            transaction!.Commit();
+            IsCommitting = false;
+            End();
+        }
+        else
+        {
+            InsertAuditRows();
+            Execute("commit");
+        }
     }
 
     internal void Rollback()
@@ -73,6 +118,10 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         try
         {
             transaction?.Rollback();
+            if (sqlite is not null && raw.sqlite3_get_autocommit(sqlite.Handle) == 0)
+            {
+                Execute("rollback");
+            }
         }
         catch (Exception e) when (e is DbException or InvalidOperationException)
         {
@@ -87,6 +136,10 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         foreach (var command in commands.Values)
         {
             command.Dispose();
+        }
+        foreach (var statement in statements.Values)
+        {
+            statement.Dispose();
         }
         transaction?.Dispose();
         connection.Dispose();
@@ -107,6 +160,37 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
         command.Transaction = transaction;
         Database.Bind(command, values);
         return command;
+    }
+
+    private SqliteStatement Statement(string sql)
+    {
+        if (!statements.TryGetValue(sql, out var statement))
+        {
+            statements[sql] = statement = new SqliteStatement(sqlite!.Handle!, sql);
+        }
+        return statement;
+    }
+
+    private void InsertAuditRows()
+    {
+        var statement = Statement(ChunkTexts[^1]);
+        foreach (var (e, occurrences) in audit)
+        {
+            statement.Bind(0, e.At.ToUnixTimeMilliseconds());
+            statement.Bind(1, e.Name);
+            statement.Bind(2, e.Project?.Value);
+            statement.Bind(3, e.Agent?.Value);
+            statement.Bind(4, e.Key);
+            statement.Bind(5, e.Credential);
+            statement.Bind(6, e.Session);
+            statement.Bind(7, e.Subject);
+            statement.Bind(8, e.Reason);
+            statement.Bind(9, e.Detail);
+            statement.Bind(10, e.Address);
+            statement.Bind(11, occurrences);
+            statement.Run();
+        }
+        audit.Clear();
     }
 
     private void InsertAudit()

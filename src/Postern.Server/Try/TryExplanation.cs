@@ -20,12 +20,12 @@ internal static class TryExplanation
     /// <param name="now">The time of the mint.</param>
     public static IReadOnlyList<TryCheck> Of(Grant grant, Agent agent, string signingKeyId, DateTimeOffset now) =>
     [
-        new("Signature", $"HMAC-SHA256 under this server's key {signingKeyId}: with one character changed it no longer matches."),
+        new("Signature", $"HMAC-SHA256 under key {signingKeyId}: one character changed, and it no longer holds."),
         new("Agent", agent.Access.Private
-            ? $"{agent.Id} and no other. It is private: without a credential nobody gets in."
-            : $"{agent.Id} and no other. It is public, but what is presented must be valid all the same."),
+            ? $"{agent.Id} and no other. It is private: nobody enters without a credential."
+            : $"{agent.Id} and no other. It is public, but what is presented must hold all the same."),
         new("Origin", Origin(agent.Access, grant)),
-        new("Start by", $"{grant.StartBy.ToString("HH:mm:ss", CultureInfo.InvariantCulture)} UTC is not past. Once begun, a conversation may last {Duration(SessionTerms.From(agent.Limits, grant, now).EndBy - now)}."),
+        new("Start by", $"{grant.StartBy.ToString("HH:mm:ss", CultureInfo.InvariantCulture)} UTC is not past. Once begun, it may last {Duration(SessionTerms.From(agent.Limits, grant, now).EndBy - now)}."),
         new("Uses", Uses(grant.Uses)),
     ];
 
@@ -33,13 +33,13 @@ internal static class TryExplanation
     {
         var narrower = grant.Origins.IsDefaultOrEmpty ? "" : $" This credential works from {string.Join(", ", grant.Origins)} alone.";
         return access.Allowlist.IsEmpty
-            ? "Any page and any program: the agent has no allowlist." + narrower
+            ? "Any page, any program: the agent has no allowlist." + narrower
             : $"{string.Join(", ", access.Allowlist)} alone: the agent's allowlist.{(access.RequireOrigin ? " What names no origin is refused too." : "")}{narrower}";
     }
 
     private static string Uses(int? uses) => uses switch
     {
-        null => "Not counted: any number of conversations may start in time. Each start is recorded.",
+        null => "Not counted: any number of conversations may start in time.",
         1 => "One. It is spent in the same commit that opens the conversation: no race gives a second.",
         _ => string.Create(CultureInfo.InvariantCulture, $"{uses}. Each is spent in the same commit that opens its conversation."),
     };

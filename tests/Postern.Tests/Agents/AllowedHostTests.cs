@@ -91,14 +91,21 @@ public sealed class AllowedHostTests
 
     [Theory]
     [InlineData("Example.com:443", "example.com")]
-    [InlineData("http://example.com:80", "example.com")]
+    [InlineData("https://example.com:443", "example.com")]
+    [InlineData("http://example.com:80", "http://example.com")]
+    [InlineData("http://example.com:443", "http://example.com:443")]
+    [InlineData("https://localhost:3000", "https://localhost:3000")]
+    [InlineData("http://localhost:3000/", "http://localhost:3000")]
     [InlineData("localhost:3000", "localhost:3000")]
+    [InlineData("localhost:443", "localhost:443")]
     [InlineData("https://app.example.com:8443/x", "app.example.com:8443")]
     [InlineData("bücher.example", "xn--bcher-kva.example")]
     public void Entry_Printed_IsTheNormalForm(string entry, string normal)
     {
         Assert.True(AllowedHost.TryParse(entry, out var host, out _));
         Assert.Equal(normal, host.ToString());
+        Assert.True(AllowedHost.TryParse(normal, out var again, out _));
+        Assert.Equal(host, again);
     }
 
     [Theory]

@@ -71,6 +71,22 @@ public class FirstMessageTests
     private static ValueTask<ClientMessage> ReadAsync(Stream stream, ReadOnlyMemory<byte> surplus = default, int longest = 100, double wait = 5) =>
         FirstMessage.ReadAsync(stream, surplus, longest, TimeSpan.FromSeconds(wait), TimeProvider.System, TestContext.Current.CancellationToken);
 
+    [Fact]
+    public async Task Read_ForARelay_KeepsEveryFrameAsItCameAndWritesNothing()
+    {
+        byte[] ping = Wire.Bytes(Opcode.Ping, "p"u8), one = Wire.Bytes(Opcode.Text, "a"u8, final: false), two = Wire.Bytes(Opcode.Continuation, "b"u8), close = Wire.Bytes(Opcode.Close, [0x03, 0xE8]);
+        byte[] all = [.. ping, .. one, .. ping, .. two, .. close];
+        using var stream = new PieceStream([.. all], 5000);
+        var message = await FirstMessage.ReadAsync(stream, default, 100, TestContext.Current.CancellationToken, keepPings: true);
+        Assert.Equal("ab", Encoding.UTF8.GetString(message.Payload.Span));
+        Assert.Equal(all, message.FramesAndSurplus.ToArray());
+        Assert.Equal(0, stream.Written.Length);
+
+        var second = await FirstMessage.ReadAsync(stream, message.Surplus, 100, TestContext.Current.CancellationToken, keepPings: true);
+        Assert.Equal(ReadOutcome.Closed, second.Outcome);
+        Assert.Equal(close, second.FramesAndSurplus.ToArray());
+    }
+
     /// <summary>Gives its bytes in pieces and keeps what is written.</summary>
     private sealed class PieceStream(byte[] bytes, int piece) : MemoryStream(bytes)
     {

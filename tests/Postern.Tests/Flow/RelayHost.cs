@@ -34,6 +34,7 @@ internal sealed class RelayHost : IAsyncDisposable
     public RelayLimits Limits { get; set; } = Wide;
     public TimeProvider Clock { get; }
     public byte[]? LastWords { get; set; } = "{\"bye\":true}"u8.ToArray();
+    public RelayRule? Rule { get; set; }
     public SessionActivity? Activity { get; private set; }
     public UpstreamException? Failure { get; private set; }
 
@@ -73,7 +74,7 @@ internal sealed class RelayHost : IAsyncDisposable
             var leash = new Leash();
             Activity = new(Clock);
             leashes.Writer.TryWrite(leash);
-            var end = await new RelaySession(timers, Clock, context.Abort).RunAsync(client, default, upstream, leash, Limits, Farewell, Activity);
+            var end = await new RelaySession(timers, Clock, context.Abort).RunAsync(client, default, upstream, leash, Limits, Farewell, Activity, Rule);
             ends.Writer.TryWrite(end);
         }
         catch (UpstreamException e)

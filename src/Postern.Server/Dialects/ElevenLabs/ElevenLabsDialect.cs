@@ -19,6 +19,8 @@ internal class ElevenLabsDialect : SocketDialect
 
     public override string Name => "elevenlabs";
 
+    public override string Family => "elevenlabs";
+
     public override Dialect For(Agent agent) => Dialects.Named(agent.Dialect) as ElevenLabsDialect ?? this;
 
     public override IReadOnlyList<MintRoute> Mints =>

@@ -1,3 +1,4 @@
+using System.Text;
 using Postern.Core;
 using Postern.Core.Sessions;
 using Postern.Server.Agents;
@@ -11,12 +12,13 @@ internal static class Refusals
     private const string NoMedia = "This agent has no media server, so WebRTC is not available: use a signed URL (get-signed-url), or configure one.";
     private const ushort Unauthorized = 3000;
     private const ushort Policy = 1008;
+    private const int LongestDetail = 64;
 
     /// <summary>The close of a WebSocket that was accepted only to say so. Only a credential whose signature held earns a longer text.</summary>
     public static CloseFrame Close(Denial denial) => denial.Reason switch
     {
         DenialReason.KeyMissing or DenialReason.KeyInvalid or DenialReason.ScopeMissing => new(Unauthorized, NotAuthorized),
-        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch or DenialReason.CredentialUnknown => new(Unauthorized, NotAuthorized),
+        DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.WrongKind or DenialReason.AgentMismatch or DenialReason.CredentialUnknown or DenialReason.ConversationUnknown => new(Unauthorized, NotAuthorized),
         DenialReason.RequestInvalid when denial.Detail == InitiationData.NotReadable => new(Policy, InitiationData.NotReadable),
         DenialReason.CredentialMissing or DenialReason.RequestInvalid => new(Unauthorized, NotAuthorized),
         DenialReason.ConflictingCredentials => new(Unauthorized, "Could not authorize the conversation: two different credentials were presented."),
@@ -47,6 +49,7 @@ internal static class Refusals
         DenialReason.ScopeMissing => Wire.Error(401, "authentication_error", "unauthorized", "missing_permissions", $"The API key you used is missing the permission {Permission(denial.Detail)}"),
         DenialReason.RequestInvalid => Wire.Invalid(denial.Detail ?? "body: Invalid"),
         DenialReason.CredentialUnknown => Wire.Error(404, "not_found", "not_found", "not_found", "No such credential."),
+        DenialReason.ConversationUnknown => Wire.Error(404, "not_found", "not_found", "not_found", "No such conversation."),
         DenialReason.AgentUnknown => Wire.Error(404, "not_found", "document_not_found", "document_not_found", $"Document with id {denial.Detail} not found."),
         DenialReason.OriginMissing or DenialReason.OriginRefused => Wire.Error(403, "permission_denied", "forbidden", "forbidden", Close(denial).Reason),
         DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault or DenialReason.CredentialMalformed or DenialReason.BadSignature
@@ -87,5 +90,20 @@ internal static class Refusals
         null => "convai_write",
     };
 
-    private static string Cut(string? text) => text is null ? "" : text.Length <= 45 ? text : text[..45];
+    // A close reason holds 123 bytes, not characters, and a name from a client may hold anything: whole runes only, none that controls.
+    private static string Cut(string? text)
+    {
+        var cut = new StringBuilder();
+        var bytes = 0;
+        foreach (var rune in (text ?? "").EnumerateRunes())
+        {
+            var shown = Rune.IsControl(rune) ? Rune.ReplacementChar : rune;
+            if ((bytes += shown.Utf8SequenceLength) > LongestDetail)
+            {
+                break;
+            }
+            cut.Append(shown.ToString());
+        }
+        return cut.ToString();
+    }
 }

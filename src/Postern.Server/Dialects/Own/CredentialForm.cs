@@ -12,7 +12,7 @@ namespace Postern.Server.Dialects.Own;
 /// <summary>The body of POST /v1/credentials; a member that is not here is refused.</summary>
 internal sealed record CredentialForm
 {
-    private static readonly JsonSerializerOptions Strict = new(JsonSerializerOptions.Strict) { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectRequiredConstructorParameters = true };
+    private static readonly JsonSerializerOptions FormOptions = new(JsonSerializerOptions.Strict) { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectRequiredConstructorParameters = true };
 
     [JsonRequired]
     public string Kind { get; init; } = "";
@@ -32,7 +32,7 @@ internal sealed record CredentialForm
         CredentialForm form;
         try
         {
-            form = JsonSerializer.Deserialize<CredentialForm>(request.Body.Span, Strict) ?? throw new JsonException();
+            form = JsonSerializer.Deserialize<CredentialForm>(request.Body.Span, FormOptions) ?? throw new JsonException();
         }
         catch (Exception e) when (StrictJson.IsBadInput(e))
         {

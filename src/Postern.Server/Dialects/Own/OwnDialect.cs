@@ -49,7 +49,7 @@ internal sealed class OwnDialect : Dialect
         // What a client of the agent's vendor is handed: the URL or the room token around that text.
         if (kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken && Dialects.Named(minted.Agent!.Dialect) is { } vendor)
         {
-            using var answer = JsonDocument.Parse(vendor.Write(minted).Body);
+            using var answer = JsonDocument.Parse(vendor.Write(minted).Body, StrictJson.Document);
             foreach (var member in answer.RootElement.EnumerateObject().Where(member => member.Name is "signed_url" or "token" or "conversation_id"))
             {
                 member.WriteTo(json);
@@ -66,6 +66,7 @@ internal sealed class OwnDialect : Dialect
             DenialReason.ScopeMissing => (403, $"The API key lacks the scope {denial.Detail}."),
             DenialReason.RequestInvalid => (400, denial.Detail ?? "The request could not be read."),
             DenialReason.AgentUnknown => (404, "There is no such agent in the project of this key."),
+            DenialReason.ConversationUnknown => (404, "There is no such conversation."),
             DenialReason.CredentialUnknown => (404, "There is no such credential in the project of this key."),
             DenialReason.Expired => (410, "The credential has expired: mint a new one."),
             DenialReason.Revoked => (410, "The credential was revoked: mint a new one."),
@@ -93,7 +94,7 @@ internal sealed class OwnDialect : Dialect
             ? new ChangeRequest(Key(request), id, null, request.Address)
             : new Denial(DenialReason.CredentialUnknown);
 
-    private static HttpAnswer Show(StoredCredential stored) => Wire.Json(200, json => Write(json, stored.Id, stored.Kind, stored.Grant, stored.MintedAt, stored.RevokedAt, stored.Used));
+    private static HttpAnswer Show(ChangeRequest request, StoredCredential stored) => Wire.Json(200, json => Write(json, stored.Id, stored.Kind, stored.Grant, stored.MintedAt, stored.RevokedAt, stored.Used));
 
     private static void Write(Utf8JsonWriter json, CredentialId id, CredentialKind kind, Grant grant, DateTimeOffset mintedAt, DateTimeOffset? revokedAt, int used)
     {

@@ -137,6 +137,14 @@ create table try_code (
     used_at bigint
 );
 
+create table speaker (
+    project_id {text} not null references project (id),
+    name {text} not null,
+    id {text} not null unique,
+    created_at bigint not null,
+    primary key (project_id, name)
+);
+
 create table audit (
     seq {identity},
     at bigint not null,

@@ -11,7 +11,8 @@ let live;            // the conversation, while there is one
 let door;            // resolves when the door has answered
 let stopListening;   // ends the microphone
 let clock;           // counts down
-const said = new Map();
+const said = new Map(); // bubbles of this conversation by event id
+const invitation = byId('sound').textContent;
 
 async function call(path, body) {
   const answer = await fetch(path, body === undefined ? {} : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
@@ -78,7 +79,7 @@ function showMinted() {
   byId('claims').replaceChildren(...[
     ['header', 'kid', header.kid, 'signing key'],
     ['said', 'agt', claims.agt, 'the only agent'],
-    ['said', 'exp', timeOf(claims.exp), 'start before'],
+    ['said', 'exp', timeOf(claims.exp), 'start before, in your time'],
     ['said', 'use', claims.use ?? 'absent', claims.use === undefined ? 'any number of uses' : 'uses'],
     ['said', 'jti', claims.jti, 'its name in the audit'],
     ['mac', 'signature', '32 bytes', header.alg],
@@ -116,7 +117,7 @@ function connect() {
   said.clear();
   byId('connect').disabled = true;
   showDoor('', 'knocking …');
-  let loudspeaker;
+  let loudspeaker, greeted; // what one says stands after the greeting, where there is one
   door = new Promise(resolve => {
     const conversation = live = converse(minted.answer.signed_url, {
       frame: (sent, message) => frames.add(sent, message),
@@ -124,11 +125,15 @@ function connect() {
         showDoor('in', 'admitted');
         note(`Conversation ${metadata.conversation_id}`);
         byId('disconnect').disabled = false;
-        resolve(metadata);
+        greeted = () => resolve(metadata);
+        setTimeout(greeted, 500);
         const rate = rateOf(metadata.agent_output_audio_format);
         if (rate) loudspeaker = new Loudspeaker(rate, playing => byId('talk').classList.toggle('playing', playing));
       },
-      message: message => hear(message, loudspeaker),
+      message(message) {
+        hear(message, loudspeaker);
+        if (message.type === 'agent_response') greeted();
+      },
       ended({ admitted, code, reason }) {
         if (!admitted) showDoor('out', `refused, ${code}`);
         note(admitted ? `Ended: ${code}${reason ? `, ${reason}` : ''}` : `Refused: ${reason || `code ${code}`}`, admitted ? '' : 'out');
@@ -197,6 +202,7 @@ function stopTalking() {
   byId('level').style.transform = 'scaleX(0)';
   byId('talk').setAttribute('aria-pressed', 'false');
   byId('talk').lastChild.textContent = 'Talk';
+  if (!byId('talk').disabled) byId('sound').textContent = invitation;
 }
 
 const timeOf = seconds => new Date(seconds * 1000).toLocaleTimeString('en-GB');
@@ -205,8 +211,8 @@ function wire() {
   byId('mint').addEventListener('submit', event => { event.preventDefault(); mintAgain(); });
   byId('copy').addEventListener('click', async ({ target }) => {
     await navigator.clipboard?.writeText(minted.answer.signed_url);
-    target.textContent = navigator.clipboard ? 'Copied' : 'Not on this page';
-    setTimeout(() => { target.textContent = 'Copy the URL'; }, 1500);
+    target.textContent = navigator.clipboard ? 'Copied' : 'Needs https';
+    setTimeout(() => { target.textContent = 'Copy URL'; }, 1500);
   });
   byId('connect').addEventListener('click', connect);
   byId('disconnect').addEventListener('click', () => live?.close());

@@ -87,7 +87,7 @@ public sealed class ConnectQueryTests
     [InlineData("", DenialReason.RequestInvalid)]
     public void Mint_Query_IsReadOrRefused(string query, DenialReason? expected)
     {
-        foreach (var route in new ElevenLabsDialect().Mints)
+        foreach (var route in new ElevenLabsDialect().Mints.Where(route => route.Method == "GET" && route.Path.Contains("signed", StringComparison.Ordinal)))
         {
             var read = route.Read(Wires.Request(query));
             Assert.Equal(expected, read.Denial?.Reason);

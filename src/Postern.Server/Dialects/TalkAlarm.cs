@@ -1,4 +1,4 @@
-namespace Postern.Server.Dialects.ElevenLabs;
+namespace Postern.Server.Dialects;
 
 /// <summary>One alarm for a loop that waits for other things as well: asked for again, it keeps the time it was set to unless a sooner one is wanted.</summary>
 internal sealed class TalkAlarm(TimeProvider clock) : IDisposable

@@ -4,7 +4,7 @@ using System.Text;
 using Postern.Core.Sessions;
 using Postern.Server.Flow;
 
-namespace Postern.Server.Dialects.ElevenLabs;
+namespace Postern.Server.Dialects;
 
 /// <summary>One message of the client, or why there is none.</summary>
 /// <param name="Text">The message, null at the end; valid until the next read.</param>
@@ -12,30 +12,27 @@ namespace Postern.Server.Dialects.ElevenLabs;
 internal readonly record struct TalkInput(ReadOnlyMemory<byte>? Text, SessionEnd? End);
 
 /// <summary>
-/// The client's WebSocket, read and written by one loop: a message at a time, within the limits. What waits to be sent shows in the
-/// activity, by which the timers end a session that is not read; once it is to end, nothing waits longer than a moment.
+/// The client's WebSocket, read and written by one loop, a message at a time. Size and number of what comes are judged before it gets
+/// here. What waits to be sent shows in the activity, by which the timers end a session that is not read; once it is to end, nothing
+/// waits longer than a moment.
 /// </summary>
 internal sealed class TalkSocket : IDisposable
 {
     private const int Piece = 4096;
-    private const int Crumb = 16;
     private static readonly TimeSpan Hurry = TimeSpan.FromSeconds(1);
 
     private readonly WebSocket socket;
     private readonly SessionActivity activity;
-    private readonly SessionOptions limits;
     private readonly TimeProvider clock;
     private readonly CancellationTokenSource reading = new();
     private readonly CancellationTokenSource writing;
     private byte[] buffer = [];
-    private long second;
-    private int framesThisSecond;
     private volatile bool hurried;
     private volatile bool sending;
 
     public TalkSocket(TalkContext context)
     {
-        (socket, activity, limits, clock) = (context.Socket, context.Activity, context.Options.Sessions, context.Clock);
+        (socket, activity, clock) = (context.Socket, context.Activity, context.Clock);
         writing = new CancellationTokenSource(Timeout.InfiniteTimeSpan, clock);
     }
 
@@ -80,14 +77,7 @@ internal sealed class TalkSocket : IDisposable
         {
             return await ReadMessageAsync();
         }
-        catch (WebSocketException e)
-        {
-            // Faulted: the platform has found a broken frame and has closed by itself.
-            return new TalkInput(null, e.WebSocketErrorCode == WebSocketError.Faulted
-                ? new SessionEnd(SessionEndReason.ProtocolError, 1002, "the WebSocket protocol was broken")
-                : Lost);
-        }
-        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception e) when (e is WebSocketException or IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
         {
             return new TalkInput(null, Lost);
         }
@@ -156,15 +146,6 @@ internal sealed class TalkSocket : IDisposable
                 return new TalkInput(null, new SessionEnd(SessionEndReason.ProtocolError, 1003, "Text messages only."));
             }
             count += result.Count;
-            if (count > limits.MaxMessageBytes)
-            {
-                return new TalkInput(null, new SessionEnd(SessionEndReason.MessageTooBig, 1009));
-            }
-            // Crumbs that end no message are fragments: they cost a message's work each.
-            if ((result.EndOfMessage || (count > 0 && result.Count < Crumb)) && Exceeds())
-            {
-                return new TalkInput(null, new SessionEnd(SessionEndReason.RateExceeded, 1008));
-            }
             if (result.EndOfMessage)
             {
                 activity.FromClient.Passed(1, count);
@@ -173,13 +154,6 @@ internal sealed class TalkSocket : IDisposable
             Grow(count);
             result = await socket.ReceiveAsync(buffer.AsMemory(count), reading.Token);
         }
-    }
-
-    private bool Exceeds()
-    {
-        var now = clock.GetTimestamp() / clock.TimestampFrequency;
-        (second, framesThisSecond) = now == second ? (second, framesThisSecond + 1) : (now, 1);
-        return framesThisSecond > limits.MaxFramesPerSecond;
     }
 
     private void Grow(int count)

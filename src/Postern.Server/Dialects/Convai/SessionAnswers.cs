@@ -1,0 +1,100 @@
+using System.Text.Json;
+using Postern.Core;
+using Postern.Server.Agents;
+using Postern.Server.Dialects.ElevenLabs;
+using Postern.Server.Media;
+
+namespace Postern.Server.Dialects.Convai;
+
+/// <summary>What the vendor answers to requests that begin, hold and end sessions.</summary>
+internal static class SessionAnswers
+{
+    /// <summary>The room, and the token that admits this one participant to it until the session's end.</summary>
+    public static HttpAnswer Room(Opened opened)
+    {
+        var (session, request, conversation, user) = opened;
+        var media = session.Agent.Media!;
+        var metadata = System.Text.Encoding.UTF8.GetString(Wire.Object(json =>
+        {
+            json.WriteString("agent_id"u8, session.Agent.Id.Value);
+            json.WriteString("character_session_id"u8, conversation);
+        }));
+        return Wire.Json(200, json =>
+        {
+            json.WriteString("session_id"u8, session.Id);
+            json.WriteString("request_trace_id"u8, RandomText.Base62(RandomText.IdLength));
+            json.WriteString("character_session_id"u8, conversation);
+            json.WriteString("room_url"u8, media.Url);
+            json.WriteString("room_name"u8, session.Id);
+            json.WriteString("token"u8, RoomToken.Write(media, user ?? "user_" + session.Id, request.Label, session.Id, metadata, session.StartedAt, session.Terms.EndBy));
+            json.WriteString("end_user_id"u8, user);
+            json.WritePropertyName("end_user_metadata"u8);
+            json.WriteRawValue(request.About ?? "null");
+        });
+    }
+
+    /// <summary>The events of one answered text.</summary>
+    public static IEnumerable<byte[]> Events(Opened opened, IReadOnlyList<AgentAct> acts)
+    {
+        yield return Event(json =>
+        {
+            json.WriteString("type"u8, "connection-started");
+            json.WriteStartObject("message"u8);
+            json.WriteString("session_id"u8, opened.Session.Id);
+            json.WriteString("transport"u8, "sse");
+            json.WriteString("character_session_id"u8, opened.Conversation);
+            json.WriteEndObject();
+        });
+        yield return Labelled("bot-llm-started");
+        foreach (var said in acts.OfType<AgentAct.Says>())
+        {
+            yield return Labelled("bot-llm-text", said.Text);
+        }
+        yield return Labelled("bot-transcription", Said(acts));
+        yield return Labelled("bot-llm-stopped");
+        yield return Event(json => json.WriteString("type"u8, "connection-stoppped")); // the vendor's spelling
+    }
+
+    /// <summary>One answered text.</summary>
+    public static IEnumerable<byte[]> Response(Opened opened, IReadOnlyList<AgentAct> acts) =>
+        [Wire.Object(json =>
+        {
+            json.WriteString("charID"u8, opened.Session.Agent.Id.Value);
+            json.WriteString("text"u8, Said(acts));
+            json.WriteString("sessionID"u8, opened.Conversation);
+        })];
+
+    /// <summary>A conversation in which nothing has been said.</summary>
+    public static IEnumerable<byte[]> Begun(Opened opened, IReadOnlyList<AgentAct> acts) =>
+        [Wire.Object(json =>
+        {
+            json.WriteString("charID"u8, opened.Session.Agent.Id.Value);
+            json.WriteString("sessionID"u8, opened.Conversation);
+        })];
+
+    /// <summary>The session has ended.</summary>
+    public static HttpAnswer Disconnected(HangUp asked) => Wire.Json(200, json =>
+    {
+        json.WriteString("status"u8, "disconnected");
+        json.WriteString("session_id"u8, asked.Session);
+    });
+
+    /// <summary>The end user's further id.</summary>
+    public static HttpAnswer Speaker(string id) => Wire.Json(200, json => json.WriteString("speakerId"u8, id));
+
+    private static string Said(IReadOnlyList<AgentAct> acts) => string.Join(' ', acts.OfType<AgentAct.Says>().Select(said => said.Text));
+
+    private static byte[] Labelled(string type, string? text = null) => Event(json =>
+    {
+        json.WriteString("label"u8, "rtvi-ai");
+        json.WriteString("type"u8, type);
+        if (text is not null)
+        {
+            json.WriteStartObject("data"u8);
+            json.WriteString("text"u8, text);
+            json.WriteEndObject();
+        }
+    });
+
+    private static byte[] Event(Action<Utf8JsonWriter> members) => [.. "data: "u8, .. Wire.Object(members), .. "\n\n"u8];
+}

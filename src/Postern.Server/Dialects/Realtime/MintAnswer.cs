@@ -1,0 +1,33 @@
+using System.Text.Json;
+
+namespace Postern.Server.Dialects.Realtime;
+
+/// <summary>A minted client secret in OpenAI's shape, of which xAI's clients read what they know (contract, section 2).</summary>
+internal static class MintAnswer
+{
+    /// <summary>The secret with the session it opens. <paramref name="model"/> is the name that was asked for.</summary>
+    public static HttpAnswer Write(Minted minted, string? model) => new(200, Wire.Object(json =>
+    {
+        WriteSecret(json, minted);
+        json.WritePropertyName("session"u8);
+        Session(minted, model).Write(json, flat: false);
+    }));
+
+    /// <summary>The older form: the session with the secret inside.</summary>
+    public static HttpAnswer WriteBeta(Minted minted, string? model) => new(200, Wire.Object(json =>
+    {
+        Session(minted, model).WriteMembers(json);
+        json.WriteStartObject("client_secret"u8);
+        WriteSecret(json, minted);
+        json.WriteEndObject();
+    }));
+
+    private static void WriteSecret(Utf8JsonWriter json, Minted minted)
+    {
+        json.WriteString("value"u8, minted.Credential.Text.Value);
+        json.WriteNumber("expires_at"u8, minted.Credential.Grant.StartBy.ToUnixTimeSeconds());
+    }
+
+    private static SessionConfiguration Session(Minted minted, string? model) =>
+        new(minted.Request.Fixed, "sess_" + minted.Credential.Id.Value, model ?? minted.Credential.Grant.Agent?.Value ?? "", 0);
+}

@@ -1,0 +1,68 @@
+using System.Buffers;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Postern.Server.Dialects.Realtime;
+
+/// <summary>The shapes that both vendors share.</summary>
+internal static class Wire
+{
+    // What is written is application/json or a WebSocket text, never inside a page: & and ' stay readable.
+    private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>One object as UTF-8.</summary>
+    public static byte[] Object(Action<Utf8JsonWriter> members)
+    {
+        var buffer = new ArrayBufferWriter<byte>(512);
+        using (var json = new Utf8JsonWriter(buffer, Plain))
+        {
+            json.WriteStartObject();
+            members(json);
+            json.WriteEndObject();
+        }
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    /// <summary>A node as UTF-8.</summary>
+    public static byte[] Node(JsonNode node)
+    {
+        var buffer = new ArrayBufferWriter<byte>(512);
+        using (var json = new Utf8JsonWriter(buffer, Plain))
+        {
+            node.WriteTo(json);
+        }
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    /// <summary>The error shape of REST.</summary>
+    public static HttpAnswer Error(int status, string type, string code, string message, string? param = null) =>
+        new(status, Object(json => WriteError(json, type, code, message, param)));
+
+    /// <summary>The error event; <paramref name="cause"/> is the <c>event_id</c> of the client's event that it answers.</summary>
+    /// <param name="reason">The exact word, where <paramref name="code"/> is one of the few that clients act on.</param>
+    public static byte[] ErrorEvent(string id, string type, string code, string message, string? param = null, string? cause = null, string? reason = null) => Object(json =>
+    {
+        json.WriteString("type"u8, "error");
+        json.WriteString("event_id"u8, id);
+        WriteError(json, type, code, message, param, () =>
+        {
+            json.WriteString("event_id"u8, cause);
+            if (reason is not null)
+            {
+                json.WriteString("reason"u8, reason);
+            }
+        });
+    });
+
+    private static void WriteError(Utf8JsonWriter json, string type, string code, string message, string? param, Action? more = null)
+    {
+        json.WriteStartObject("error"u8);
+        json.WriteString("type"u8, type);
+        json.WriteString("code"u8, code);
+        json.WriteString("message"u8, message);
+        json.WriteString("param"u8, param);
+        more?.Invoke();
+        json.WriteEndObject();
+    }
+}

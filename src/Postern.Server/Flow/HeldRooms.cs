@@ -1,0 +1,68 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text;
+using Postern.Core;
+using Postern.Core.Projects;
+using Postern.Core.Sessions;
+using Postern.Server.Dialects;
+using Postern.Server.Observability;
+using Postern.Server.Storage;
+
+namespace Postern.Server.Flow;
+
+/// <summary>
+/// Sessions that are held in rooms of a media server. No connection of theirs passes here, so they last until the client hangs up,
+/// their longest duration is over, an operator ends them or the server stops.
+/// </summary>
+internal sealed class HeldRooms(
+    ILedger ledger, ConversationStore conversations, Core.Directory directory, LiveSessions live, SessionTimers timers, ILogger<HeldRooms> log, TimeProvider clock)
+{
+    private readonly ConcurrentDictionary<string, Held> held = new(StringComparer.Ordinal);
+
+    /// <summary>Puts an admitted session on its leash and keeps its record until it ends.</summary>
+    public void Hold(Opened opened, string? address)
+    {
+        var session = opened.Session;
+        var leash = new Leash();
+        var connect = opened.Request.Connect;
+        held[session.Id] = new Held(session, leash, Hash(connect.Credential?.Value ?? connect.Key ?? ""));
+        live.Add(session, leash);
+        _ = UntilEndAsync(session, leash, connect.Subject, address);
+    }
+
+    /// <summary>Ends a session for its client; false when there is none of this id, or the credential that was sent is not its owner's.</summary>
+    public bool End(HangUp asked) =>
+        asked.Session is { } id && held.TryGetValue(id, out var found) && Owns(found, asked.Presented) && found.Leash.End(SessionEndReason.ClientClosed);
+
+    // The credential that opened it, even an expired one: it is checked when a session begins and never again. Or a key of the project.
+    private bool Owns(Held found, string? presented) =>
+        presented is null || CryptographicOperations.FixedTimeEquals(found.Opener, Hash(presented))
+        || (!directory.Verify(presented, Scopes.Mint).IsDenied(out _, out var key) && key.Project == found.Session.Agent.Project);
+
+    private async Task UntilEndAsync(Session session, Leash leash, string? claimed, string? address)
+    {
+        await using var recorder = new ConversationRecorder(conversations, session, clock);
+        recorder.Begin(Opening.None with { ClaimedSubject = claimed }, textOnly: false);
+        using (timers.Schedule(leash, session.Terms.EndBy - session.StartedAt))
+        {
+            await leash.Ended;
+        }
+        leash.TryGet(out var reason, out var detail);
+        var end = new SessionEnd(reason, Frames.NoCode, detail);
+        held.TryRemove(session.Id, out _);
+        try
+        {
+            await recorder.EndAsync(end);
+        }
+        catch (StorageException e)
+        {
+            Log.EndNotRecorded(log, session.Id, end.Reason.ToString(), e.Message);
+        }
+        await SessionEnding.WriteAsync(ledger, session, end, address, clock.GetUtcNow(), log);
+        live.Remove(session.Id);
+    }
+
+    private static byte[] Hash(string text) => SHA256.HashData(Encoding.UTF8.GetBytes(text));
+
+    private sealed record Held(Session Session, Leash Leash, byte[] Opener);
+}

@@ -1,0 +1,242 @@
+using Postern.Core;
+using Postern.Core.Sessions;
+using Postern.Server.Agents;
+using Postern.Server.Dialects;
+using Postern.Server.Storage;
+
+namespace Postern.Server.Flow;
+
+/// <summary>Opens sessions by plain HTTP requests for all dialects: read, admit, then a room that is held or a text that is answered.</summary>
+internal sealed class HttpSessionEndpoint(
+    ConnectionGate gate, ILedger ledger, HeldRooms rooms, ConversationStore conversations, SpeakerStore speakers, LiveSessions live, RefusalLimiter limiter,
+    ILogger<HttpSessionEndpoint> log, TimeProvider clock)
+{
+    /// <summary>Maps a dialect's routes.</summary>
+    public void Map(IEndpointRouteBuilder routes, HttpDialect dialect)
+    {
+        foreach (var route in dialect.Rooms)
+        {
+            Map(routes, dialect, route, context => RoomAsync(context, route));
+        }
+        foreach (var route in dialect.Turns)
+        {
+            Map(routes, dialect, route, context => TurnAsync(context, route));
+        }
+        foreach (var route in dialect.HangUps)
+        {
+            Map(routes, dialect, route, context => HangUpAsync(context, route));
+        }
+        foreach (var route in dialect.Speakers)
+        {
+            Map(routes, dialect, route, context => SpeakerAsync(context, route));
+        }
+    }
+
+    private void Map(IEndpointRouteBuilder routes, HttpDialect dialect, HttpRoute route, RequestDelegate handler)
+    {
+        routes.MapPost(route.Path, context => GuardAsync(context, route, handler)).WithMetadata(TakesPersonalAccessToken.Mark);
+        if (route.OpenToPages)
+        {
+            routes.MapMethods(route.Path, [HttpMethods.Options], context => PreflightAsync(context, dialect)).WithMetadata(TakesPersonalAccessToken.Mark);
+        }
+    }
+
+    private static Task PreflightAsync(HttpContext context, HttpDialect dialect)
+    {
+        var headers = context.Response.Headers;
+        headers.AccessControlAllowOrigin = "*";
+        headers.AccessControlAllowMethods = "POST";
+        headers.AccessControlAllowHeaders = "content-type," + string.Join(',', dialect.CredentialHeaders).ToLowerInvariant();
+        headers.AccessControlMaxAge = "600";
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+        return Task.CompletedTask;
+    }
+
+    private async Task GuardAsync(HttpContext context, HttpRoute route, RequestDelegate handler)
+    {
+        if (route.OpenToPages)
+        {
+            context.Response.Headers.AccessControlAllowOrigin = "*";
+        }
+        try
+        {
+            await handler(context);
+        }
+        catch (Exception e) when (e is StorageException or System.Data.Common.DbException && !context.Response.HasStarted)
+        {
+            await HttpAnswers.WriteAsync(context, route.Refuse(new Denial(DenialReason.Unavailable))); // an outage denies
+        }
+    }
+
+    private async Task RoomAsync(HttpContext context, RoomRoute route)
+    {
+        if ((await OpenAsync(context, route.Read, hosted: false)).IsDenied(out var denial, out var opened))
+        {
+            await RefuseAsync(context, route, denial);
+            return;
+        }
+        rooms.Hold(opened, Address(context));
+        await HttpAnswers.WriteAsync(context, route.Write(opened));
+    }
+
+    private async Task TurnAsync(HttpContext context, TurnRoute route)
+    {
+        if ((await OpenAsync(context, route.Read, hosted: true)).IsDenied(out var denial, out var opened))
+        {
+            await RefuseAsync(context, route, denial);
+            return;
+        }
+        var (session, leash) = (opened.Session, new Leash());
+        var end = new SessionEnd(SessionEndReason.InternalError, Frames.Abnormal);
+        live.Add(session, leash);
+        try
+        {
+            await using var recorder = new ConversationRecorder(conversations, session, clock);
+            recorder.Begin(Opening.None with { ClaimedSubject = opened.Request.Connect.Subject }, textOnly: true);
+            end = await AnswerAsync(context, route, opened, recorder, leash);
+            await recorder.EndAsync(end);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            end = new SessionEnd(SessionEndReason.ClientClosed, Frames.Abnormal, "the connection was lost");
+        }
+        finally
+        {
+            await SessionEnding.WriteAsync(ledger, session, end, Address(context), clock.GetUtcNow(), log);
+            live.Remove(session.Id);
+        }
+    }
+
+    private async Task<SessionEnd> AnswerAsync(HttpContext context, TurnRoute route, Opened opened, ConversationRecorder recorder, Leash leash)
+    {
+        IReadOnlyList<AgentAct> acts = [];
+        if (opened.Request.Text is { } text)
+        {
+            acts = new EchoAgent(ConversationPlan.OfTexts(opened.Session), clock).Read(text);
+            await recorder.AddAsync(TurnRole.User, text);
+            foreach (var said in acts.OfType<AgentAct.Says>())
+            {
+                await recorder.AddAsync(TurnRole.Agent, said.Text);
+            }
+        }
+        context.Response.ContentType = route.ContentType;
+        foreach (var piece in route.Write(opened, acts))
+        {
+            if (leash.TryGet(out var reason, out var detail))
+            {
+                return new SessionEnd(reason, Frames.NoCode, detail);
+            }
+            await context.Response.BodyWriter.WriteAsync(piece, context.RequestAborted);
+        }
+        return new SessionEnd(SessionEndReason.AgentClosed, Frames.NoCode);
+    }
+
+    private async Task HangUpAsync(HttpContext context, HangUpRoute route)
+    {
+        var read = route.Read(WireRequest.From(context));
+        if (read.IsDenied(out var denial, out var asked))
+        {
+            await RefuseAsync(context, route, gate.Refuse(denial, Address(context), clock.GetUtcNow()));
+            return;
+        }
+        if (!rooms.End(asked))
+        {
+            await RefuseAsync(context, route, gate.Refuse(new Denial(DenialReason.ConversationUnknown), asked.Address, clock.GetUtcNow()));
+            return;
+        }
+        await HttpAnswers.WriteAsync(context, route.Write(asked));
+    }
+
+    private async Task SpeakerAsync(HttpContext context, SpeakerRoute route)
+    {
+        var read = route.Read(WireRequest.From(context, body: await RequestBody.ReadAsync(context)));
+        var decision = read.IsDenied(out var denial, out var asked) ? gate.Refuse(denial, Address(context), clock.GetUtcNow()) : await gate.RecogniseAsync(asked);
+        if (decision.IsDenied(out denial, out var bearer))
+        {
+            await RefuseAsync(context, route, denial);
+            return;
+        }
+        await HttpAnswers.WriteAsync(context, route.Write(await speakers.FindOrCreateAsync(bearer.Project, asked!.Subject!)));
+    }
+
+    private async Task<Decision<Opened>> OpenAsync(HttpContext context, Func<WireRequest, Decision<SpokenRequest>> reader, bool hosted)
+    {
+        var (address, now) = (Address(context), clock.GetUtcNow());
+        if (live.IsClosing)
+        {
+            return gate.Refuse(new Denial(DenialReason.ShuttingDown), address, now);
+        }
+        if (await ReadAsync(context) is not { } wire)
+        {
+            return gate.Refuse(new Denial(DenialReason.RequestInvalid, "The form cannot be read."), address, now);
+        }
+        if (reader(wire).IsDenied(out var denial, out var asked))
+        {
+            return gate.Refuse(denial, address, now);
+        }
+        if (hosted || asked is not { Speaker: null, Conversation: null, Forbidden: null })
+        {
+            if ((await CheckAsync(asked, hosted)).IsDenied(out denial, out asked))
+            {
+                return denial;
+            }
+        }
+        return (await gate.AdmitAsync(asked.Connect)).IsDenied(out denial, out var session)
+            ? denial
+            : new Opened(session, asked, asked.Conversation ?? session.Id, session.Terms.Subject ?? asked.Connect.Subject);
+    }
+
+    // What a stranger must not learn and what must not be opened at all: judged between the two, for whoever holds a credential.
+    private async Task<Decision<SpokenRequest>> CheckAsync(SpokenRequest asked, bool hosted)
+    {
+        if ((await gate.RecogniseAsync(asked.Connect)).IsDenied(out var denial, out var bearer))
+        {
+            return denial;
+        }
+        if (asked.Forbidden is { } member)
+        {
+            return Refuse(new Denial(DenialReason.OverrideRefused, member));
+        }
+        if (asked.Speaker is { } speaker)
+        {
+            var name = speakers.NameOf(bearer.Project, speaker);
+            if (name is null || name != (bearer.Credential.Grant.Subject ?? asked.Connect.Subject ?? name))
+            {
+                return Refuse(new Denial(DenialReason.SubjectMismatch, "speaker_id"));
+            }
+            asked = asked with { Connect = asked.Connect with { Subject = name } };
+        }
+        if (asked.Conversation is { } conversation && bearer.Agent is { } agent
+            && (conversations.Read(conversation) is not { } row || row.Project != bearer.Project || row.Agent != agent.Id
+                || row.User != (bearer.Credential.Grant.Subject ?? asked.Connect.Subject)))
+        {
+            return Refuse(new Denial(DenialReason.ConversationUnknown));
+        }
+        return hosted && bearer.Agent is { Upstream: Core.Agents.Upstream.Relay }
+            ? Refuse(new Denial(DenialReason.RequestInvalid, "This character is relayed to another server, which has no text turns over HTTP: only characters hosted here have."))
+            : asked;
+
+        Denial Refuse(Denial reason) => gate.Refuse(reason, asked.Connect.Address, clock.GetUtcNow(), bearer.Project, bearer.Agent?.Id, bearer.Credential.Id);
+    }
+
+    private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
+        limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
+
+    private static async Task<WireRequest?> ReadAsync(HttpContext context)
+    {
+        if (!context.Request.HasFormContentType)
+        {
+            return WireRequest.From(context, body: await RequestBody.ReadAsync(context));
+        }
+        try
+        {
+            return WireRequest.From(context) with { Form = await context.Request.ReadFormAsync(context.RequestAborted) };
+        }
+        catch (InvalidDataException)
+        {
+            return null;
+        }
+    }
+
+    private static string? Address(HttpContext context) => context.Connection.RemoteIpAddress?.ToString();
+}

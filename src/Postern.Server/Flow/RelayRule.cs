@@ -1,0 +1,24 @@
+namespace Postern.Server.Flow;
+
+/// <summary>What a relayed session is held to while it goes on, beyond who may open it.</summary>
+/// <param name="Judge">Judges each message of the client before it passes: whether it is text, and what it says. Called one at a time.</param>
+internal sealed record RelayRule(Func<bool, ReadOnlyMemory<byte>, Passage> Judge)
+{
+    /// <summary>What the upstream is told before anything of the client's; null for nothing.</summary>
+    public byte[]? Greeting { get; init; }
+
+    /// <summary>What the client is told once when so much time of the session is over; null for nothing.</summary>
+    public (TimeSpan After, byte[] Event)? Warning { get; init; }
+}
+
+/// <summary>What becomes of one message of the client.</summary>
+/// <param name="Instead">Null: it passes as it came. Empty: it does not pass. Else this text passes in its place.</param>
+/// <param name="Answers">What the client is told about it, before anything of it passes.</param>
+internal readonly record struct Passage(byte[]? Instead, IReadOnlyList<byte[]> Answers)
+{
+    /// <summary>Frame by frame unchanged.</summary>
+    public static readonly Passage AsItCame = new(null, []);
+
+    /// <summary>Nothing of it passes.</summary>
+    public static Passage Refused(params IReadOnlyList<byte[]> answers) => new([], answers);
+}

@@ -1,0 +1,82 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using Postern.Benchmarks.Load;
+
+namespace Postern.Benchmarks.Processes;
+
+/// <summary>Postern as it is shipped: `postern serve` of this build, durable, in a folder that is deleted at the end.</summary>
+internal sealed class PosternProcess : IAsyncDisposable
+{
+    private const string Key = "a-key-for-benchmarks-of-more-than-32-characters";
+    private const string Agent = "agent_echo";
+
+    private readonly string folder;
+
+    private PosternProcess(ServerProcess server, string folder) => (Server, this.folder) = (server, folder);
+
+    public ServerProcess Server { get; }
+
+    /// <summary>A request for a signed URL, on a connection that is kept.</summary>
+    public static byte[] MintRequest { get; } = Encoding.ASCII.GetBytes(
+        $"GET {Peer.MintPath}?agent_id={Agent} HTTP/1.1\r\nHost: 127.0.0.1\r\nxi-api-key: {Key}\r\nAccept: application/json\r\n\r\n");
+
+    /// <param name="refusals">Refused credentials a minute from one address before it is answered 429.</param>
+    /// <param name="database">A PostgreSQL connection string; null is SQLite in the folder.</param>
+    /// <param name="assembly">Another build than this one.</param>
+    public static async Task<PosternProcess> StartAsync(string? database = null, int refusals = 1_000_000, string assembly = "postern.dll")
+    {
+        var folder = Directory.CreateTempSubdirectory("postern-benchmark-").FullName;
+        List<string> arguments =
+        [
+            "serve", "--http", "127.0.0.1:0", "--https", "off", "--data", folder, "--log:level", "warning", "--agents:allow-private-upstreams", "true",
+            "--sessions:max-frames-per-second", "100000", "--limits:refusals-per-address-per-minute", refusals.ToString(CultureInfo.InvariantCulture),
+        ];
+        if (database is not null)
+        {
+            arguments.AddRange(["--database", database]);
+        }
+        try
+        {
+            return new PosternProcess(await ServerProcess.StartAsync(assembly, arguments, new Dictionary<string, string> { ["POSTERN_API_KEY"] = Key }), folder);
+        }
+        catch
+        {
+            Directory.Delete(folder, recursive: true);
+            throw;
+        }
+    }
+
+    /// <summary>Makes the agent one that is relayed to this address.</summary>
+    public async Task RelayToAsync(IPEndPoint upstream)
+    {
+        using var client = new HttpClient { BaseAddress = new Uri($"http://{Server.Address}") };
+        client.DefaultRequestHeaders.Add("xi-api-key", Key);
+        using var answer = await client.PutAsJsonAsync($"/api/agents/{Agent}/upstream", new { kind = "relay", url = $"ws://{upstream}{Peer.EchoPath}" });
+        answer.EnsureSuccessStatusCode();
+    }
+
+    /// <summary>Mints fresh signed URLs and returns what a client puts into its request line.</summary>
+    public Task<string[]> MintAsync(int count) => Task.Run(() => HttpLoad.Collect(Server.Address, MintRequest, count, Target));
+
+    /// <summary>The same with one character of each signature changed.</summary>
+    public async Task<string[]> ForgeAsync(int count) => [.. (await MintAsync(count)).Select((target, i) =>
+    {
+        var at = target.Length - 2 - (i % 40);
+        return $"{target[..at]}{(target[at] == 'A' ? 'B' : 'A')}{target[(at + 1)..]}";
+    })];
+
+    public async ValueTask DisposeAsync()
+    {
+        await Server.DisposeAsync();
+        Directory.Delete(folder, recursive: true);
+    }
+
+    private static string Target(ReadOnlySpan<byte> body)
+    {
+        using var document = JsonDocument.Parse(body.ToArray());
+        return new Uri(document.RootElement.GetProperty("signed_url").GetString()!).PathAndQuery;
+    }
+}

@@ -1,0 +1,140 @@
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+
+namespace Postern.Tests;
+
+/// <summary>Every route against every kind of credential, in every header that a credential can stand in.</summary>
+public class AuthorisationTests
+{
+    private const string Document = "docs/authorisation.md";
+    private static readonly string[] Kinds = ["none", "API key", "signed URL", "client secret", "conversation token", "personal access token"];
+    private static readonly string[] Slots = ["xi-api-key", "Authorization", "CONVAI-API-KEY", "X-API-Key", "API-AUTH-TOKEN"];
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    // What a request needs before its credential is looked at.
+    private static readonly Dictionary<string, object> Bodies = new(StringComparer.OrdinalIgnoreCase)
+    {
+        ["/v1/credentials"] = new { kind = "signed_url", agent_id = "agent_echo" },
+        ["/v1/convai/conversation/get-signed-url"] = new { agent_id = "agent_echo" },
+        ["/v1/convai/conversation/token"] = new { agent_id = "agent_echo" },
+        ["/v1/convai/agents"] = new { name = "made", conversation_config = new { } },
+        ["/v1/convai/agents/create"] = new { name = "made", conversation_config = new { } },
+        ["/user/extend-token"] = new { apiAuthToken = "unknown" },
+        ["/user/revoke-token"] = new { apiAuthToken = "unknown" },
+        ["/connect"] = new { character_id = "agent_echo" },
+        ["/connect/stream"] = new { character_id = "agent_echo", text_input = "hello" },
+        ["/character/getResponse"] = new { charID = "agent_echo", userText = "hello" },
+        ["/character/initConversation"] = new { charID = "agent_echo" },
+        ["/user/speaker/new"] = new { deviceId = "ann" },
+    };
+
+    // What anybody may call: the page and its files, what pages of a public agent ask for, and the end of a session by its random id.
+    private static bool IsOpen(string path) =>
+        path is "/health/live" or "/health/ready" or "/openapi.json" or "/disconnect" or "/try" or "/try/session"
+            or "/v1/convai/agents/{id}/widget" or "/v1/convai/conversations/{id}/feedback" or "/v1/convai/conversations/{id}/files"
+        || (path.StartsWith("/try/", StringComparison.Ordinal) && path.Contains('.', StringComparison.Ordinal));
+
+    [Fact]
+    [Trait("attack", "B13")]
+    [Trait("attack", "A19")]
+    public async Task Routes_KindsOfCredentials_OpenAsDocumented()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        var credentials = await CredentialsAsync(postern);
+        using var client = new HttpClient { BaseAddress = new Uri(postern.Http), Timeout = TimeSpan.FromSeconds(20) };
+        var rows = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (method, path, sessions) in Routes(postern))
+        {
+            var cells = new List<string>();
+            foreach (var kind in Kinds)
+            {
+                var found = "–";
+                foreach (var slot in kind == "none" ? Slots[..1] : Slots)
+                {
+                    found = await OpensAsync(client, method, path, credentials[kind], slot) ? "yes" : found;
+                }
+                cells.Add(found);
+            }
+            rows[$"{path} {method}"] = $"| `{method} {path}` | {string.Join(" | ", cells)} |";
+            if (!IsOpen(path))
+            {
+                Assert.True(cells[0] == "–" && cells[2..5].All(cell => cell == "–"), $"{method} {path}: {string.Join(", ", cells)}");
+            }
+            Assert.True(sessions || cells[5] == "–", $"{method} {path} takes a personal access token");
+        }
+
+        var text = Write(rows.Values);
+        if (Environment.GetEnvironmentVariable("POSTERN_WRITE_DOCUMENTS") == "1")
+        {
+            await File.WriteAllTextAsync(System.IO.Path.Combine(SourceTree.Root, Document), text, Cancel);
+        }
+        Assert.Equal(SourceTree.Read(Document), text);
+    }
+
+    // 401 and 403 are refusals of the credential; whatever else comes has let it pass.
+    private static async Task<bool> OpensAsync(HttpClient client, string method, string path, string credential, string slot)
+    {
+        using var request = new HttpRequestMessage(new HttpMethod(method), path.Replace("{id}", "unknown", StringComparison.Ordinal) + "?agent_id=agent_echo&agent_ids=agent_echo");
+        if (method is "POST" or "PUT" or "PATCH")
+        {
+            request.Content = JsonContent.Create(Bodies.GetValueOrDefault(path) ?? new { });
+        }
+        if (credential.Length > 0)
+        {
+            request.Headers.TryAddWithoutValidation(slot, slot == "Authorization" ? "Bearer " + credential : credential);
+        }
+        using var answer = await client.SendAsync(request, Cancel);
+        return (int)answer.StatusCode is not (401 or 403);
+    }
+
+    // Where a WebSocket is opened a plain request learns nothing; preflights carry no credential.
+    private static IEnumerable<(string Method, string Path, bool Sessions)> Routes(TestPostern postern) =>
+        from endpoint in postern.Host.Endpoints.OfType<RouteEndpoint>()
+        let methods = endpoint.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods
+        where methods is not null
+        from method in methods
+        where !HttpMethods.IsOptions(method)
+        select (method, endpoint.RoutePattern.RawText!, endpoint.Metadata.GetMetadata<Server.Flow.TakesPersonalAccessToken>() is not null);
+
+    private static async Task<Dictionary<string, string>> CredentialsAsync(TestPostern postern)
+    {
+        using var media = await postern.Client.PutAsJsonAsync("/api/agents/agent_echo/media", new { url = "ws://127.0.0.1:7880", key = "devkey", secret = "secret" }, Cancel);
+        media.EnsureSuccessStatusCode();
+        return new Dictionary<string, string>
+        {
+            ["none"] = "", ["API key"] = TestPostern.Key,
+            ["signed URL"] = await MintAsync(postern, "signed_url"), ["client secret"] = await MintAsync(postern, "client_secret"),
+            ["conversation token"] = await MintAsync(postern, "conversation_token"), ["personal access token"] = await MintAsync(postern, "personal_access_token"),
+        };
+    }
+
+    private static async Task<string> MintAsync(TestPostern postern, string kind)
+    {
+        using var answer = await postern.Client.PostAsJsonAsync("/v1/credentials", new { kind, agent_id = "agent_echo" }, Cancel);
+        return (await answer.Content.ReadFromJsonAsync<JsonElement>(Cancel)).GetProperty("credential").GetString()!;
+    }
+
+    private static string Write(IEnumerable<string> rows)
+    {
+        var text = new StringBuilder(
+            """
+            # Who may call what
+
+            Every route over plain HTTP, and what opens it in any of the headers xi-api-key, Authorization, CONVAI-API-KEY, X-API-Key and
+            API-AUTH-TOKEN. A dash is 401 or 403. The page `/try` has a session of its own; WebSocket routes take the credential of their
+            vendor in its place alone. `AuthorisationTests` writes this page from the running server
+            (`POSTERN_WRITE_DOCUMENTS=1`) and fails when it is not current.
+
+
+            """).Append("| route | ").AppendJoin(" | ", Kinds).Append(" |\n|").Append(string.Concat(Enumerable.Repeat("---|", Kinds.Length + 1))).Append('\n');
+        foreach (var row in rows)
+        {
+            text.Append(row).Append('\n');
+        }
+        return text.ToString();
+    }
+}

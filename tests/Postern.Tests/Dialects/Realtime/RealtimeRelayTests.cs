@@ -1,0 +1,153 @@
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using Postern.Server.Flow;
+using Postern.Tests.Flow;
+using static Postern.Tests.Dialects.Realtime.RealtimeClient;
+
+namespace Postern.Tests.Dialects.Realtime;
+
+/// <summary>Relayed sessions: the upstream sees the customer's key and nothing of the client's, and the lock holds on every frame's way up.</summary>
+public class RealtimeRelayTests
+{
+    private const string Locked = """
+        "fixed":["instructions"],"session":{"instructions":"Be kind.","audio":{"output":{"voice":"eve"}}}
+        """;
+
+    [Fact]
+    public async Task Upstream_SeesItsOwnKey_AndNoneOfTheClients()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await using var upstream = new StubUpstream();
+        var agent = await AgentAsync(postern, upstream);
+        var secret = await MintAsync(postern, $$"""{"agent_id":"{{agent}}",{{Locked}}}""");
+        var connecting = ConnectAsync(postern, origin: "https://app.example.com", protocols: ["realtime", "openai-insecure-api-key." + secret]);
+        await using var wire = await upstream.OpenAsync();
+        await using var client = await connecting;
+        Assert.Contains("Authorization: Bearer sk-upstream", upstream.Request, StringComparison.Ordinal);
+        Assert.DoesNotContain(secret, upstream.Request, StringComparison.Ordinal);
+        Assert.DoesNotContain("Origin", upstream.Request, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("Sec-WebSocket-Protocol", upstream.Request, StringComparison.OrdinalIgnoreCase);
+        var greeting = JsonElement.Parse((await wire.ReadFrameAsync())!.Value.Payload);
+        Assert.Equal(("session.update", "Be kind."), (Type(greeting), greeting.GetProperty("session").GetProperty("instructions").GetString()));
+        Assert.Equal("eve", greeting.GetProperty("session").GetProperty("audio").GetProperty("output").GetProperty("voice").GetString());
+        await wire.SendAsync("""{"type":"session.created","event_id":"up1","session":{}}""", masked: false);
+        Assert.Equal("up1", (await client.OneAsync("session.created")).GetProperty("event_id").GetString());
+    }
+
+    [Theory]
+    [InlineData("""{"type":"session.update","event_id":"e","session":{"type":"realtime","instructions":"x","tool_choice":"none"}}""", """{"type":"session.update","event_id":"e","session":{"type":"realtime","tool_choice":"none"}}""", "session.instructions")]
+    [InlineData("""{"type":"session.update","session":{"instructions":"x"}}""", """{"type":"session.update","session":{"type":"realtime"}}""", "session.instructions")]
+    [InlineData("""{"type":"session\u002eupdate","session":{"INSTRUCTIONS":"x"}}""", """{"type":"session.update","session":{"type":"realtime"}}""", "session.INSTRUCTIONS")]
+    [InlineData("""{"type":"session.update","session":{"type":"realtime","model":"gpt-realtime-2.1"}}""", """{"type":"session.update","session":{"type":"realtime"}}""", null)]
+    [InlineData("""{"type":"session.update","session":{"voice":"ash","instructions":"Be kind."}}""", null, null)]
+    [InlineData("""{"type":"response.create","response":{"instructions":"x","metadata":{"a":"b"}}}""", """{"type":"response.create","response":{"metadata":{"a":"b"}}}""", "response.instructions")]
+    [InlineData("""{"type":"response.create"}""", null, null)]
+    [InlineData("""{"type":"conversation.item.create","item":{"type":"message","role":"system","content":[]}}""", "", "item.role")]
+    [InlineData("""{"type":"conversation.item.create","item":{"type":"message","role":"user","content":[]}}""", null, null)]
+    [InlineData("""{"type":"transcription_session.update","session":{}}""", "", "type")]
+    [InlineData("""{"type":"input_audio_buffer.append","type":"session.update","session":{"instructions":"x"}}""", "", null)]
+    [InlineData("""{"type":"input_audio_buffer.append","Type":"session.update","session":{"instructions":"x"}}""", "", null)]
+    [InlineData("""{"type":"session.update","Session":{"instructions":"x"}}""", "", null)]
+    [InlineData("""[{"type":"session.update"}]""", "", null)]
+    [InlineData("""{"type":"input_audio_buffer.append","audio":"AAAA"}""", null, null)]
+    public async Task ClientMessage_UnderALock_PassesOnlyAsItMay(string sent, string? arrives, string? param)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await using var upstream = new StubUpstream();
+        var agent = await AgentAsync(postern, upstream);
+        var connecting = ConnectAsync(postern, await MintAsync(postern, $$"""{"agent_id":"{{agent}}",{{Locked}}}"""));
+        await using var wire = await upstream.OpenAsync();
+        await using var client = await connecting;
+        await wire.ReadFrameAsync();
+        await client.SendAsync(sent);
+        await client.SendAsync("""{"type":"response.cancel"}""");
+        var came = (await wire.ReadFrameAsync())!.Value.Text;
+        if (arrives == "")
+        {
+            Assert.Equal("""{"type":"response.cancel"}""", came);
+        }
+        else
+        {
+            Assert.Equal(arrives ?? sent, came);
+        }
+        if (param is not null || arrives == "")
+        {
+            var error = await client.OneAsync("error");
+            Assert.Equal(param, RealtimeLockTests.Refusal(error).Param);
+            Assert.Equal(sent.Contains("\"e\"", StringComparison.Ordinal) ? "e" : null, RealtimeLockTests.Refusal(error).Cause);
+        }
+    }
+
+    [Fact]
+    public async Task FixedMember_OfAnObjectThatTheClientReplaces_GoesAlong()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await using var upstream = new StubUpstream();
+        var agent = await AgentAsync(postern, upstream);
+        var secret = await MintAsync(postern, $$"""{"agent_id":"{{agent}}","fixed":["turn_detection.threshold"],"session":{"turn_detection":{"threshold":0.9} } }""");
+        var connecting = ConnectAsync(postern, secret);
+        await using var wire = await upstream.OpenAsync();
+        await using var client = await connecting;
+        await wire.ReadFrameAsync();
+        await client.SendAsync("""{"type":"session.update","session":{"type":"realtime","audio":{"input":{"turn_detection":{"type":"server_vad"}}}}}""");
+        var detection = JsonElement.Parse((await wire.ReadFrameAsync())!.Value.Payload).GetProperty("session").GetProperty("audio").GetProperty("input").GetProperty("turn_detection");
+        Assert.Equal(("server_vad", 0.9), (detection.GetProperty("type").GetString(), detection.GetProperty("threshold").GetDouble()));
+        await client.SendAsync("""{"type":"session.update","session":{"turn_detection":null}}""");
+        Assert.Equal("session.turn_detection", RealtimeLockTests.Refusal(await client.OneAsync("error")).Param);
+    }
+
+    [Fact]
+    public async Task Binary_IsRefused_ButForAnXaiUpstreamWhereItIsNoText()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await using var upstream = new StubUpstream();
+        var agent = await AgentAsync(postern, upstream);
+        await ChangeAsync(postern, $"/api/agents/{agent}/dialect", """{"dialect":"xai"}""");
+        var connecting = ConnectAsync(postern, await MintAsync(postern, $$"""{"agent_id":"{{agent}}",{{Locked}}}"""));
+        await using var wire = await upstream.OpenAsync();
+        await using var client = await connecting;
+        var greeting = JsonElement.Parse((await wire.ReadFrameAsync())!.Value.Payload).GetProperty("session");
+        Assert.Equal(("eve", false), (greeting.GetProperty("voice").GetString(), greeting.TryGetProperty("type", out _)));
+        foreach (var hidden in new[] { """{"type":"session.update","session":{"instructions":"x"}}""", "\uFEFF{}", " [1] " })
+        {
+            await client.Socket.SendAsync(Encoding.UTF8.GetBytes(hidden), System.Net.WebSockets.WebSocketMessageType.Binary, true, TestContext.Current.CancellationToken);
+            await client.OneAsync("error");
+        }
+        byte[] sound = [(byte)'{', 1, 2, 3];
+        await client.Socket.SendAsync(sound, System.Net.WebSockets.WebSocketMessageType.Binary, true, TestContext.Current.CancellationToken);
+        var came = (await wire.ReadFrameAsync())!.Value;
+        Assert.Equal((Opcode.Binary, true), (came.Opcode, came.Payload.AsSpan().SequenceEqual(sound)));
+    }
+
+    [Fact]
+    public async Task RelayedSession_IsWarnedAndEndsInTheVendorsWords()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await using var upstream = new StubUpstream();
+        var agent = await AgentAsync(postern, upstream);
+        var connecting = ConnectAsync(postern, await MintAsync(postern, $$"""{"agent_id":"{{agent}}","max_session_duration_seconds":2}"""));
+        await using var wire = await upstream.OpenAsync();
+        await using var client = await connecting;
+        await client.OneAsync("session.expiring");
+        Assert.Equal("session_expired", (await client.OneAsync("error")).GetProperty("error").GetProperty("code").GetString());
+        Assert.Null(await client.NextAsync());
+        Assert.Equal((3000, "invalid_request_error.session_expired"), client.Closed);
+    }
+
+    private static async Task<string> AgentAsync(TestPostern postern, StubUpstream upstream)
+    {
+        using var created = await postern.Client.PostAsync("/v1/convai/agents/create", Json("""{"name":"relayed","conversation_config":{}}"""), TestContext.Current.CancellationToken);
+        var agent = (await created.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken)).GetProperty("agent_id").GetString()!;
+        await ChangeAsync(postern, $"/api/agents/{agent}/upstream", $$"""{"kind":"relay","url":"{{upstream.Url}}","headers":{"Authorization":"Bearer sk-upstream"} }""");
+        return agent;
+    }
+
+    private static async Task ChangeAsync(TestPostern postern, string path, string body)
+    {
+        using var answer = await postern.Client.PutAsync(path, Json(body), TestContext.Current.CancellationToken);
+        Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
+    private static StringContent Json(string text) => new(text, Encoding.UTF8, "application/json");
+}

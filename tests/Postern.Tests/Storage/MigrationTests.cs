@@ -1,0 +1,86 @@
+using Postern.Server.Storage;
+
+namespace Postern.Tests.Storage;
+
+public sealed class MigrationTests
+{
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
+    public async Task Migrate_FromEmpty_OnceAndNeverAgain(Engine engine)
+    {
+        await using var database = await TestDatabase.CreateAsync(engine);
+
+        Assert.True(database.Open().Migrate(DateTimeOffset.UnixEpoch) > 0);
+        Assert.Equal(0, database.Open().Migrate(DateTimeOffset.UnixEpoch));
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
+    public async Task Migrate_SeveralProcessesAtOnce_OneDoesItAllOthersFindItDone(Engine engine)
+    {
+        for (var round = 0; round < 5; round++)
+        {
+            await using var database = await TestDatabase.CreateAsync(engine);
+            var nodes = Enumerable.Range(0, 4).Select(_ => database.Open()).ToList();
+
+            var applied = await Task.WhenAll(nodes.Select(node => Task.Run(() => node.Migrate(DateTimeOffset.UnixEpoch))));
+
+            Assert.Single(applied, count => count > 0);
+        }
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
+    public async Task Migrate_NewerDatabase_IsRefusedByASentence(Engine engine)
+    {
+        await using var database = await TestDatabase.CreateAsync(engine);
+        await using var node = new Node(database.OpenMigrated());
+        await node.Writer.WriteAsync(transaction => transaction.Execute("insert into migration (version, at) values (999, 0)"));
+
+        var refused = Assert.Throws<StorageException>(() => database.Open().Migrate(DateTimeOffset.UnixEpoch));
+
+        Assert.StartsWith("The database has version 999, this Postern knows up to ", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("start the newer Postern", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
+    [Trait("attack", "A16")]
+    public async Task Columns_OfText_CompareByBytes(Engine engine)
+    {
+        await using var database = await TestDatabase.CreateAsync(engine);
+        await using var node = await Node.StartAsync(database);
+        string[] forms = ["josé", "jose\u0301", "JOSÉ", "ｊｏｓé", "josé ", "a", "B"];
+        foreach (var form in forms)
+        {
+            await node.OpenAsync(Node.Session(form, 1));
+        }
+
+        Assert.All(forms, form => Assert.Equal(1, node.Scalar<long>("select count(*) from redemption where credential_id = $1", form)));
+        Assert.Equal(forms.Order(StringComparer.Ordinal), node.Rows("select credential_id from redemption order by credential_id", r => r.GetString(0)));
+    }
+
+    [Fact]
+    public void Sqlite_UnusableFile_IsRefusedByASentence()
+    {
+        var folder = System.IO.Directory.CreateTempSubdirectory("postern-db-").FullName;
+        try
+        {
+            File.WriteAllText(Path.Combine(folder, "no.db"), "this is no database, but a text that is longer than a header of one hundred bytes would be, or nearly so.");
+            Assert.Throws<StorageException>(() => Database.Sqlite(Path.Combine(folder, "no.db")).Migrate(DateTimeOffset.UnixEpoch));
+            Assert.Throws<StorageException>(() => Database.Sqlite(Path.Combine(folder, "absent", "x.db")).Migrate(DateTimeOffset.UnixEpoch));
+        }
+        finally
+        {
+            System.IO.Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public void Postgres_NoConnectionString_IsRefusedByASentence() =>
+        Assert.Contains("--database", Assert.Throws<StorageException>(() => Database.Postgres("Hots=x")).Message, StringComparison.Ordinal);
+}
