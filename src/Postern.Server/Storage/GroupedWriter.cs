@@ -36,9 +36,11 @@ internal sealed class GroupedWriter : IAsyncDisposable
     /// Nothing of it was written; or the connection was lost while its commit was on the way, and nobody can tell. Whoever asks again
     /// may then find it done: a use may be spent without a session, never a session be opened without its use.
     /// </exception>
-    public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work)
+    /// <param name="work">What is to be done.</param>
+    /// <param name="row">The shared row that it changes, if any: a group's jobs run in this order, so that no two groups wait for each other.</param>
+    public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work, string? row = null)
     {
-        var job = new Job<T>(work);
+        var job = new Job<T>(work, row);
         Enqueue(job);
         return job.Task;
     }
@@ -106,6 +108,10 @@ internal sealed class GroupedWriter : IAsyncDisposable
         try
         {
             transaction ??= new WriteTransaction(database.Open());
+            if (group.Exists(static job => job.Row is not null))
+            {
+                group.Sort(static (a, b) => string.CompareOrdinal(a.Row, b.Row));
+            }
             WriteGroup(transaction, group);
             return transaction;
         }
@@ -233,16 +239,19 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private interface IJob
     {
         bool IsDone { get; set; }
+        string? Row { get; }
         void Execute(WriteTransaction transaction);
         void Complete();
         void Fail(Exception e);
     }
 
-    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>, IJob
+    private sealed class Job<T>(Func<WriteTransaction, T> work, string? row) : TaskCompletionSource<T>, IJob
     {
         private T? result;
 
         public bool IsDone { get; set; }
+
+        public string? Row => row;
 
         public void Execute(WriteTransaction transaction)
         {
@@ -265,6 +274,8 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource, IJob
     {
         public bool IsDone { get; set; }
+
+        public string? Row => null;
 
         public void Execute(WriteTransaction transaction) => transaction.Audit(entry);
 
