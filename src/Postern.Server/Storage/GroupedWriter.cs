@@ -13,6 +13,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
 {
     private const int LargestGroup = 512;
     private const int FinishedTogether = 8;
+    private const int DeadlockAttempts = 10;
 
     private readonly Database database;
     private readonly object gate = new();
@@ -168,17 +169,33 @@ internal sealed class GroupedWriter : IAsyncDisposable
         {
             foreach (var job in group)
             {
-                try
-                {
-                    WriteTogether(transaction, [job]);
-                }
-                catch (Exception alone) when (IsOneJobsFault(alone) && transaction.IsOpen)
-                {
-                    Finish([job], alone is JobException ? alone.InnerException! : new StorageException("The database refused the change.", alone));
-                }
+                WriteAlone(transaction, job);
             }
         }
     }
+
+    private static void WriteAlone(WriteTransaction transaction, IJob job)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                WriteTogether(transaction, [job]);
+                return;
+            }
+            catch (Exception e) when (IsDeadlock(e) && transaction.IsOpen && attempt < DeadlockAttempts)
+            {
+                // Another node's group held in another order what this job wants. Nothing of it was kept: it is done again.
+            }
+            catch (Exception e) when (IsOneJobsFault(e) && transaction.IsOpen)
+            {
+                Finish([job], e is JobException ? e.InnerException! : new StorageException("The database refused the change.", e));
+                return;
+            }
+        }
+    }
+
+    private static bool IsDeadlock(Exception e) => e is PostgresException { SqlState: PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure };
 
     // Constraints, values and deadlocks; not a full disk or a lost server, which every job would meet.
     private static bool IsOneJobsFault(Exception e) => e is JobException
