@@ -82,3 +82,28 @@ internal sealed class AgentDocuments : Target
         }
     }
 }
+
+/// <summary>Changed bodies for the agents' REST: what it saves, the directory must be able to read.</summary>
+internal sealed class AgentBodies : Target
+{
+    private static readonly PosternOptions Options = new();
+    private static readonly AgentRow Former = AgentDraft.Create(new AgentId("agent_1"), ProjectId.Default, "elevenlabs", false,
+        JsonElement.Parse("""{"name":"a","conversation_config":{"agent":{"first_message":"x"}},"platform_settings":{"auth":{"enable_auth":true,"allowlist":[{"hostname":"a.example"}]}}}"""), Forge.Now);
+
+    public override int Share => 2;
+    public override IReadOnlyList<byte[]> Seeds { get; } = [.. new AgentDocuments().Seeds, Utf8("""{"name":null,"tags":["x"],"conversation_config":{},"platform_settings":null}""")];
+
+    public override void Try(ReadOnlySpan<byte> input, Dice dice)
+    {
+        var body = RestBody.Parse(input.ToArray());
+        if (body.Json is not { } json || AgentForm.Check(json).Count > 0)
+        {
+            Require(body.Refusal is null or { Status: >= 400 and < 500 }, "an answer that is no refusal");
+            return;
+        }
+        var created = AgentDraft.Create(new AgentId("agent_2"), ProjectId.Default, "elevenlabs", false, json, Forge.Now);
+        var agent = AgentDocument.Read(created, Options);
+        Require(agent.Limits.MaxDuration > TimeSpan.Zero && agent.Access.Allowlist.Length <= 10, "saved without its limits");
+        AgentDocument.Read(AgentDraft.Change(Former, json, false), Options);
+    }
+}

@@ -38,7 +38,8 @@ internal readonly record struct RestBody(JsonElement? Json, HttpAnswer? Refusal)
             : new(null, Wire.Error(415, "invalid_request", "unsupported_media_type", "unsupported_media_type", "Send the body as application/json in UTF-8."));
     }
 
-    private static RestBody Parse(byte[] bytes)
+    /// <summary>The value in <paramref name="bytes"/>, which can be written again, or the answer.</summary>
+    public static RestBody Parse(byte[] bytes)
     {
         try
         {
