@@ -78,6 +78,12 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     /// </summary>
     public void LockDirectory() => Execute("update counter set value = value where name = 'change'");
 
+    /// <summary>
+    /// Lets no other transaction come between until the commit. Groups of two nodes that change the same rows would take them in
+    /// different orders and wait for each other; whoever changes rows that others change too takes this lock first.
+    /// </summary>
+    public void LockChanges() => Execute("update counter set value = value where name = 'change'");
+
     internal bool IsOpen => connection.State == System.Data.ConnectionState.Open;
 
     /// <summary>Whether a commit was sent whose outcome is not known.</summary>
