@@ -23,6 +23,8 @@ public class AuthorisationTests
         ["/v1/convai/conversation/token"] = new { agent_id = "agent_echo" },
         ["/v1/convai/agents"] = new { name = "made", conversation_config = new { } },
         ["/v1/convai/agents/create"] = new { name = "made", conversation_config = new { } },
+        ["/v1/realtime/client_secrets"] = new { agent_id = "agent_echo" },
+        ["/v1/realtime/sessions"] = new { agent_id = "agent_echo" },
         ["/user/extend-token"] = new { apiAuthToken = "unknown" },
         ["/user/revoke-token"] = new { apiAuthToken = "unknown" },
         ["/connect"] = new { character_id = "agent_echo" },
@@ -34,7 +36,7 @@ public class AuthorisationTests
 
     // What anybody may call: the page and its files, what pages of a public agent ask for, and the end of a session by its random id.
     private static bool IsOpen(string path) =>
-        path is "/health/live" or "/health/ready" or "/openapi.json" or "/disconnect" or "/try" or "/try/session"
+        path is "/health/live" or "/health/ready" or "/openapi.json" or "/disconnect" or "/v1/realtime/calls" or "/v1/realtime/calls/{id}/{verb}" or "/try" or "/try/session"
             or "/v1/convai/agents/{id}/widget" or "/v1/convai/conversations/{id}/feedback" or "/v1/convai/conversations/{id}/files"
         || (path.StartsWith("/try/", StringComparison.Ordinal) && path.Contains('.', StringComparison.Ordinal));
 

@@ -25,10 +25,13 @@ internal sealed class HeldRooms(
         var session = opened.Session;
         var leash = new Leash();
         var connect = opened.Request.Connect;
-        held[session.Id] = new Held(session, leash, Hash(connect.Credential?.Value ?? connect.Key ?? ""));
+        held[session.Id] = new Held(opened, leash, Hash(connect.Credential?.Value ?? connect.Key ?? ""));
         live.Add(session, leash);
         _ = UntilEndAsync(session, leash, connect.Subject, address);
     }
+
+    /// <summary>The session of this id, until all of it is recorded.</summary>
+    public Opened? Find(string id) => held.GetValueOrDefault(id)?.Opened;
 
     /// <summary>Ends a session for its client; false when there is none of this id, or the credential that was sent is not its owner's.</summary>
     public bool End(HangUp asked) =>
@@ -37,7 +40,7 @@ internal sealed class HeldRooms(
     // The credential that opened it, even an expired one: it is checked when a session begins and never again. Or a key of the project.
     private bool Owns(Held found, string? presented) =>
         presented is null || CryptographicOperations.FixedTimeEquals(found.Opener, Hash(presented))
-        || (!directory.Verify(presented, Scopes.Mint).IsDenied(out _, out var key) && key.Project == found.Session.Agent.Project);
+        || (!directory.Verify(presented, Scopes.Mint).IsDenied(out _, out var key) && key.Project == found.Opened.Session.Agent.Project);
 
     private async Task UntilEndAsync(Session session, Leash leash, string? claimed, string? address)
     {
@@ -49,7 +52,6 @@ internal sealed class HeldRooms(
         }
         leash.TryGet(out var reason, out var detail);
         var end = new SessionEnd(reason, Frames.NoCode, detail);
-        held.TryRemove(session.Id, out _);
         try
         {
             await recorder.EndAsync(end);
@@ -58,11 +60,12 @@ internal sealed class HeldRooms(
         {
             Log.EndNotRecorded(log, session.Id, end.Reason.ToString(), e.Message);
         }
+        held.TryRemove(session.Id, out _);
         await SessionEnding.WriteAsync(ledger, session, end, address, clock.GetUtcNow(), log);
         live.Remove(session.Id);
     }
 
     private static byte[] Hash(string text) => SHA256.HashData(Encoding.UTF8.GetBytes(text));
 
-    private sealed record Held(Session Session, Leash Leash, byte[] Opener);
+    private sealed record Held(Opened Opened, Leash Leash, byte[] Opener);
 }

@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using Postern.Core;
+using Postern.Core.Agents;
 using Postern.Core.Sessions;
 using Postern.Server.Agents;
 using Postern.Server.Dialects;
@@ -11,6 +13,8 @@ internal sealed class HttpSessionEndpoint(
     ConnectionGate gate, ILedger ledger, HeldRooms rooms, ConversationStore conversations, SpeakerStore speakers, LiveSessions live, RefusalLimiter limiter,
     ILogger<HttpSessionEndpoint> log, TimeProvider clock)
 {
+    private readonly ConcurrentDictionary<string, Opened> answering = new(StringComparer.Ordinal);
+
     /// <summary>Maps a dialect's routes.</summary>
     public void Map(IEndpointRouteBuilder routes, HttpDialect dialect)
     {
@@ -89,6 +93,7 @@ internal sealed class HttpSessionEndpoint(
         var (session, leash) = (opened.Session, new Leash());
         var end = new SessionEnd(SessionEndReason.InternalError, Frames.Abnormal);
         live.Add(session, leash);
+        answering[session.Id] = opened;
         try
         {
             await using var recorder = new ConversationRecorder(conversations, session, clock);
@@ -103,6 +108,7 @@ internal sealed class HttpSessionEndpoint(
         finally
         {
             await SessionEnding.WriteAsync(ledger, session, end, Address(context), clock.GetUtcNow(), log);
+            answering.TryRemove(session.Id, out _);
             live.Remove(session.Id);
         }
     }
@@ -207,8 +213,7 @@ internal sealed class HttpSessionEndpoint(
             asked = asked with { Connect = asked.Connect with { Subject = name } };
         }
         if (asked.Conversation is { } conversation && bearer.Agent is { } agent
-            && (conversations.Read(conversation) is not { } row || row.Project != bearer.Project || row.Agent != agent.Id
-                || row.User != (bearer.Credential.Grant.Subject ?? asked.Connect.Subject)))
+            && !IsOf(conversation, agent, bearer.Credential.Grant.Subject ?? asked.Connect.Subject))
         {
             return Refuse(new Denial(DenialReason.ConversationUnknown));
         }
@@ -218,6 +223,12 @@ internal sealed class HttpSessionEndpoint(
 
         Denial Refuse(Denial reason) => gate.Refuse(reason, asked.Connect.Address, clock.GetUtcNow(), bearer.Project, bearer.Agent?.Id, bearer.Credential.Id);
     }
+
+    // What is being said at this moment may not be in the database yet.
+    private bool IsOf(string conversation, Agent agent, string? user) =>
+        (answering.GetValueOrDefault(conversation) ?? rooms.Find(conversation)) is { } now
+            ? now.Session.Agent.Id == agent.Id && now.User == user
+            : conversations.Read(conversation) is { } row && row.Project == agent.Project && row.Agent == agent.Id && row.User == user;
 
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));

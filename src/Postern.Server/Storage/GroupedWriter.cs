@@ -13,6 +13,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
 {
     private const int LargestGroup = 512;
     private const int FinishedTogether = 8;
+    private const int DeadlockAttempts = 10;
 
     private readonly Database database;
     private readonly object gate = new();
@@ -36,9 +37,11 @@ internal sealed class GroupedWriter : IAsyncDisposable
     /// Nothing of it was written; or the connection was lost while its commit was on the way, and nobody can tell. Whoever asks again
     /// may then find it done: a use may be spent without a session, never a session be opened without its use.
     /// </exception>
-    public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work)
+    /// <param name="work">What is to be done.</param>
+    /// <param name="row">The shared row that it changes, if any: a group's jobs run in this order, so that no two groups wait for each other.</param>
+    public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work, string? row = null)
     {
-        var job = new Job<T>(work);
+        var job = new Job<T>(work, row);
         Enqueue(job);
         return job.Task;
     }
@@ -106,6 +109,10 @@ internal sealed class GroupedWriter : IAsyncDisposable
         try
         {
             transaction ??= new WriteTransaction(database.Open());
+            if (group.Exists(static job => job.Row is not null))
+            {
+                group.Sort(static (a, b) => string.CompareOrdinal(a.Row, b.Row));
+            }
             WriteGroup(transaction, group);
             return transaction;
         }
@@ -162,17 +169,33 @@ internal sealed class GroupedWriter : IAsyncDisposable
         {
             foreach (var job in group)
             {
-                try
-                {
-                    WriteTogether(transaction, [job]);
-                }
-                catch (Exception alone) when (IsOneJobsFault(alone) && transaction.IsOpen)
-                {
-                    Finish([job], alone is JobException ? alone.InnerException! : new StorageException("The database refused the change.", alone));
-                }
+                WriteAlone(transaction, job);
             }
         }
     }
+
+    private static void WriteAlone(WriteTransaction transaction, IJob job)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                WriteTogether(transaction, [job]);
+                return;
+            }
+            catch (Exception e) when (IsDeadlock(e) && transaction.IsOpen && attempt < DeadlockAttempts)
+            {
+                // Another node's group held in another order what this job wants. Nothing of it was kept: it is done again.
+            }
+            catch (Exception e) when (IsOneJobsFault(e) && transaction.IsOpen)
+            {
+                Finish([job], e is JobException ? e.InnerException! : new StorageException("The database refused the change.", e));
+                return;
+            }
+        }
+    }
+
+    private static bool IsDeadlock(Exception e) => e is PostgresException { SqlState: PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure };
 
     // Constraints, values and deadlocks; not a full disk or a lost server, which every job would meet.
     private static bool IsOneJobsFault(Exception e) => e is JobException
@@ -233,16 +256,19 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private interface IJob
     {
         bool IsDone { get; set; }
+        string? Row { get; }
         void Execute(WriteTransaction transaction);
         void Complete();
         void Fail(Exception e);
     }
 
-    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>, IJob
+    private sealed class Job<T>(Func<WriteTransaction, T> work, string? row) : TaskCompletionSource<T>, IJob
     {
         private T? result;
 
         public bool IsDone { get; set; }
+
+        public string? Row => row;
 
         public void Execute(WriteTransaction transaction)
         {
@@ -265,6 +291,8 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource, IJob
     {
         public bool IsDone { get; set; }
+
+        public string? Row => null;
 
         public void Execute(WriteTransaction transaction) => transaction.Audit(entry);
 
