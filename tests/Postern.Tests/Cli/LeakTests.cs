@@ -76,8 +76,7 @@ public sealed class LeakTests : IDisposable
 
         Assert.Equal((1001, "The server is shutting down."), ((int)result.CloseStatus!, result.CloseStatusDescription));
         Assert.True(code == 0, errors);
-        Assert.Equal(1, Count("select count(*) from session where end_reason = 'Shutdown'"));
-        Assert.Equal(1, Count("select count(*) from audit where name = 'session.ended' and reason = 'Shutdown'"));
+        Assert.Equal((1, 1), Ended());
     }
 
     public void Dispose() => System.IO.Directory.Delete(folder, recursive: true);
@@ -93,12 +92,14 @@ public sealed class LeakTests : IDisposable
         return client;
     }
 
-    private long Count(string sql)
+    private (long Sessions, long Rows) Ended()
     {
         using var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(folder, "data", "postern.db")}");
         connection.Open();
         using var command = connection.CreateCommand();
-        command.CommandText = sql;
-        return (long)command.ExecuteScalar()!;
+        command.CommandText = "select (select count(*) from session where end_reason = 'Shutdown'), (select count(*) from audit where name = 'session.ended' and reason = 'Shutdown')";
+        using var reader = command.ExecuteReader();
+        reader.Read();
+        return (reader.GetInt64(0), reader.GetInt64(1));
     }
 }
