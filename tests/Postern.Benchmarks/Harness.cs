@@ -10,7 +10,7 @@ internal static class Harness
         """
         usage: dotnet run -c Release --project tests/Postern.Benchmarks [-- NAME … --rounds N --quick --postgres CONNECTION_STRING --against POSTERN_DLL --write FILE]
         NAME is any of: mint, handshake, round-trip, memory, refusal, micro; all of them when none is named.
-        --against measures another build of Postern beside this one: mint, handshake, refusal.
+        --against measures another build of Postern beside this one: mint, handshake, round-trip, refusal.
         --write puts the report into a Markdown file, between its two marks.
         """;
 

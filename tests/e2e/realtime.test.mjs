@@ -13,7 +13,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const node = join(here, 'node_modules', 'node', 'bin', 'node');   // the packages need a newer one than the tests
 const model = 'gpt-realtime';
 let postern;
-before(async () => { postern = await startPostern({ env: { POSTERN__REALTIME__MODELS: 'gpt-realtime=agent_echo,grok-voice=agent_echo' } }); });
+before(async () => { postern = await startPostern({ env: { POSTERN__REALTIME__MODELS: 'gpt-realtime=agent_echo,grok-voice=agent_echo', POSTERN__AGENTS__ALLOWPRIVATEUPSTREAMS: 'true' } }); });
 after(() => postern.stop());
 
 function run(client, options) {
@@ -123,6 +123,33 @@ describe('@ai-sdk/xai in Node', () => {
     const told = await run('xai', { model: 'grok-voice', token: { token: 'ek_wrong', url: `${postern.https.replace('http', 'ws')}/v1/realtime?model=grok-voice` }, refused: true });
     assert.equal(told.errors[0].code, 'invalid_api_key', JSON.stringify(told));
     assert.deepEqual(told.closed, { code: 3000, reason: 'invalid_request_error.token_invalid' });
+  });
+});
+
+describe('relayed to an upstream that speaks the protocol', () => {
+  let agent;
+  const call = async (method, path, body) => {
+    const answer = await fetch(postern.http + path, { method, headers: { 'xi-api-key': postern.apiKey, 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    assert.ok(answer.ok, await answer.clone().text());
+    return answer.json();
+  };
+  before(async () => {
+    // The upstream is this server's own echo agent, reached with the customer's key as any vendor's would be.
+    ({ agent_id: agent } = await call('POST', '/v1/convai/agents/create', { name: 'relayed', conversation_config: {} }));
+    const url = `${postern.http.replace('http', 'ws')}/v1/realtime?model=agent_echo`;
+    await call('PUT', `/api/agents/${agent}/upstream`, { kind: 'relay', url, headers: { Authorization: `Bearer ${postern.apiKey}` } });
+  });
+
+  test('openai is shown the lock, and holds a text turn and an audio turn', async () => {
+    const told = await run('ws', { model: agent, mint: { ...locked, session: { ...locked.session, model: agent } }, lock: 'Be rude.' });
+    assertLocked(told);
+    assertOpenAITalk(told);
+  });
+
+  test('@openai/agents-realtime is shown the lock, and holds a text turn and an audio turn', async () => {
+    const told = await run('agents', { model: agent, secret: await mint({ ...locked, session: { ...locked.session, model: agent } }), lock: 'Be rude.' });
+    assertLocked(told);
+    assertAgentsTalk(told);
   });
 });
 

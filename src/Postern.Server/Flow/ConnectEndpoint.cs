@@ -23,7 +23,7 @@ internal sealed class ConnectEndpoint(
     {
         foreach (var path in dialect.Conversations)
         {
-            routes.Map(path, context => AnswerAsync(context, dialect));
+            routes.Map(path, ExactPath.Only(path, context => AnswerAsync(context, dialect)));
         }
     }
 
@@ -58,6 +58,10 @@ internal sealed class ConnectEndpoint(
             if (live.IsClosing)
             {
                 return gate.Refuse(new Denial(DenialReason.ShuttingDown), request.Address, clock.GetUtcNow());
+            }
+            if (live.Count >= options.Limits.MaxConnections)
+            {
+                return gate.Refuse(new Denial(DenialReason.Unavailable, "MaxConnections"), request.Address, clock.GetUtcNow()); // before a use is spent on it
             }
             return dialect.ReadConnect(request).IsDenied(out var denial, out var connect)
                 ? gate.Refuse(denial, request.Address, clock.GetUtcNow())

@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Data.Common;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -62,6 +63,7 @@ internal static class StartChecks
         SocketException { SocketErrorCode: SocketError.AddressNotAvailable } => "An address of --http or --https is not one of this machine's: choose one of its own, such as 127.0.0.1.",
         SocketException { SocketErrorCode: SocketError.AccessDenied } => "A port of --http or --https may not be opened by this user: choose one above 1023.",
         SocketException => $"An address of --http or --https cannot be listened on: {failure.Message.TrimEnd('.')}.",
+        DbException => $"The database cannot be used: {failure.Message.ReplaceLineEndings(" ").TrimEnd('.')}: see --database, or --data for the embedded one.",
         UnauthorizedAccessException or IOException => $"A file cannot be used: {failure.Message.TrimEnd('.')}.",
         _ => null,
     };

@@ -20,6 +20,8 @@ internal static class LogSettings
         logging.AddFilter("Microsoft", level < LogLevel.Warning ? LogLevel.Warning : level);
         // Writes the raw query string of every request, and with it every signed URL (attack B17).
         logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
+        // Says with a stack trace what the command line says in a sentence.
+        logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
         if (level == LogLevel.Debug) logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.BadRequests", LogLevel.Debug);
     }
 }

@@ -12,13 +12,14 @@ namespace Postern.Server.Storage;
 internal sealed class GroupedWriter : IAsyncDisposable
 {
     private const int LargestGroup = 512;
+    private const int FinishedTogether = 8;
     private const int DeadlockAttempts = 10;
 
     private readonly Database database;
-    private readonly Lock gate = new();
+    private readonly object gate = new();
     private readonly Queue<IJob> waiting = new();
-    private readonly SemaphoreSlim available = new(0);
     private readonly Thread[] threads;
+    private int idle;
     private bool closing;
 
     public GroupedWriter(Database database)
@@ -36,9 +37,11 @@ internal sealed class GroupedWriter : IAsyncDisposable
     /// Nothing of it was written; or the connection was lost while its commit was on the way, and nobody can tell. Whoever asks again
     /// may then find it done: a use may be spent without a session, never a session be opened without its use.
     /// </exception>
-    public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work)
+    /// <param name="work">What is to be done.</param>
+    /// <param name="row">The shared row that it changes, if any: a group's jobs run in this order, so that no two groups wait for each other.</param>
+    public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work, string? row = null)
     {
-        var job = new Job<T>(work);
+        var job = new Job<T>(work, row);
         Enqueue(job);
         return job.Task;
     }
@@ -65,10 +68,9 @@ internal sealed class GroupedWriter : IAsyncDisposable
         lock (gate)
         {
             closing = true;
+            Monitor.PulseAll(gate);
         }
-        available.Release(threads.Length);
         await Task.Run(() => Array.ForEach(threads, thread => thread.Join()));
-        available.Dispose();
     }
 
     private void Enqueue(IJob job)
@@ -81,12 +83,12 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 return;
             }
             waiting.Enqueue(job);
-            if (waiting.Count > 1)
+            // Whoever is woken for the first takes the next ones too.
+            if (waiting.Count == 1 && idle > 0)
             {
-                return; // whoever was woken for the first takes this one too
+                Monitor.Pulse(gate);
             }
         }
-        available.Release();
     }
 
     private void Run()
@@ -107,6 +109,10 @@ internal sealed class GroupedWriter : IAsyncDisposable
         try
         {
             transaction ??= new WriteTransaction(database.Open());
+            if (group.Exists(static job => job.Row is not null))
+            {
+                group.Sort(static (a, b) => string.CompareOrdinal(a.Row, b.Row));
+            }
             WriteGroup(transaction, group);
             return transaction;
         }
@@ -120,7 +126,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 group.RemoveAll(static job => job.IsDone);
                 return Write(null, group);
             }
-            group.ForEach(job => job.Fail(e as StorageException ?? new StorageException("The database did not commit.", e)));
+            Finish(group, e as StorageException ?? new StorageException("The database did not commit.", e));
             return null;
         }
     }
@@ -128,28 +134,27 @@ internal sealed class GroupedWriter : IAsyncDisposable
     private bool Take(List<IJob> group)
     {
         group.Clear();
-        while (true)
+        lock (gate)
         {
-            lock (gate)
+            while (waiting.Count == 0)
             {
-                while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
-                {
-                    group.Add(job);
-                }
-                if (group.Count > 0)
-                {
-                    if (waiting.Count > 0)
-                    {
-                        available.Release();
-                    }
-                    return true;
-                }
                 if (closing)
                 {
                     return false;
                 }
+                idle++;
+                Monitor.Wait(gate);
+                idle--;
             }
-            available.Wait();
+            while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
+            {
+                group.Add(job);
+            }
+            if (waiting.Count > 0 && idle > 0)
+            {
+                Monitor.Pulse(gate);
+            }
+            return true;
         }
     }
 
@@ -184,7 +189,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
             }
             catch (Exception e) when (IsOneJobsFault(e) && transaction.IsOpen)
             {
-                job.Fail(e is JobException ? e.InnerException! : new StorageException("The database refused the change.", e));
+                Finish([job], e is JobException ? e.InnerException! : new StorageException("The database refused the change.", e));
                 return;
             }
         }
@@ -213,26 +218,57 @@ internal sealed class GroupedWriter : IAsyncDisposable
             transaction.Rollback();
             throw;
         }
-        group.ForEach(static job => job.Complete());
+        Finish(group, null);
+    }
+
+    // Never on the writer's thread, and few at a time: waking a thread of the pool for each would cost more than the commit does.
+    private static void Finish(List<IJob> group, Exception? problem)
+    {
+        group.ForEach(static job => job.IsDone = true); // now, not when it is told: a group that is tried again leaves it out
+        for (var i = 0; i < group.Count; i += FinishedTogether)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(new Finished(group.GetRange(i, Math.Min(FinishedTogether, group.Count - i)), problem), preferLocal: false);
+        }
     }
 
     /// <summary>A job threw something that is not the database's: its own refusal.</summary>
     private sealed class JobException(Exception inner) : Exception(inner.Message, inner);
 
-    /// <summary>What waits for its group; completes elsewhere than on the writer's thread.</summary>
+    private sealed class Finished(List<IJob> jobs, Exception? problem) : IThreadPoolWorkItem
+    {
+        public void Execute()
+        {
+            foreach (var job in jobs)
+            {
+                if (problem is null)
+                {
+                    job.Complete();
+                }
+                else
+                {
+                    job.Fail(problem);
+                }
+            }
+        }
+    }
+
+    /// <summary>What waits for its group. Completing or failing it runs what awaits it.</summary>
     private interface IJob
     {
-        bool IsDone { get; }
+        bool IsDone { get; set; }
+        string? Row { get; }
         void Execute(WriteTransaction transaction);
         void Complete();
         void Fail(Exception e);
     }
 
-    private sealed class Job<T>(Func<WriteTransaction, T> work) : TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously), IJob
+    private sealed class Job<T>(Func<WriteTransaction, T> work, string? row) : TaskCompletionSource<T>, IJob
     {
         private T? result;
 
-        public bool IsDone => Task.IsCompleted;
+        public bool IsDone { get; set; }
+
+        public string? Row => row;
 
         public void Execute(WriteTransaction transaction)
         {
@@ -252,9 +288,11 @@ internal sealed class GroupedWriter : IAsyncDisposable
     }
 
     // The most frequent job of all: no closure, no result.
-    private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), IJob
+    private sealed class AuditJob(AuditEvent entry) : TaskCompletionSource, IJob
     {
-        public bool IsDone => Task.IsCompleted;
+        public bool IsDone { get; set; }
+
+        public string? Row => null;
 
         public void Execute(WriteTransaction transaction) => transaction.Audit(entry);
 

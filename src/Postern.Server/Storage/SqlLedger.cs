@@ -48,7 +48,7 @@ internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credential
             now, session.Terms.EndBy.ToUnixTimeMilliseconds());
         transaction.Audit(entry);
         return null;
-    });
+    }, session.Terms.Uses is null ? null : session.Credential!.Id.Value);
 
     public Task CloseAsync(Session session, SessionEnd end, AuditEvent entry) => writer.WriteAsync(transaction =>
     {

@@ -206,6 +206,26 @@ public sealed class CredentialVerifierTests
         Assert.Equal(DenialReason.CredentialMalformed, Forge.Verdict(Forge.SignedUrl($$"""{"jti":"id","prj":"default","agt":"agent_1","iat":1800000000{{member}}}""")));
     }
 
+    // Random bits that only the ledger knows: nothing that the verifier could believe by itself.
+    [Fact]
+    [Trait("attack", "A19")]
+    public void Opaque_Kind_IsNeverVerifiedWithoutTheLedger()
+    {
+        var token = Forge.Issue(CredentialKind.PersonalAccessToken).Text;
+
+        Assert.True(CredentialVerifier.IsOpaque(token, CredentialKind.PersonalAccessToken));
+        Assert.Equal(DenialReason.CredentialMalformed, Forge.Verdict(token.Value, CredentialKind.PersonalAccessToken));
+        Assert.Equal(DenialReason.CredentialMalformed, Forge.Verdict("pat_" + Forge.Jws(Forge.HonestHeader, Forge.HonestClaims), CredentialKind.PersonalAccessToken));
+        foreach (var slot in Kinds.Select(row => row.Data))
+        {
+            Assert.Equal(DenialReason.WrongKind, Forge.Verdict(token.Value, slot));
+        }
+        foreach (var other in new[] { "", "pat_", token.Value + "A", token.Value[..^1], " " + token.Value, token.Value[..^1] + "=", "PAT_" + token.Value[4..], "psu_" + token.Value[4..] })
+        {
+            Assert.False(CredentialVerifier.IsOpaque(new CredentialText(other), CredentialKind.PersonalAccessToken));
+        }
+    }
+
     [Fact]
     public void Print_Credential_ShowsNoText()
     {

@@ -61,6 +61,76 @@ public class ConnectTests
         Assert.Equal(WebSocketState.Open, socket.State);
     }
 
+    [Theory]
+    [Trait("attack", "B3")]
+    [InlineData("/V1/convai/conversation")]
+    [InlineData("/v1/convai/conversation/")]
+    [InlineData("/v1/convai//conversation")]
+    [InlineData("/v1/convai/x/../conversation")]
+    [InlineData("/v1/convai/x/%2e%2e/conversation")]
+    [InlineData("/v1/convai/%63onversation")]
+    [InlineData("/v1/convai%2fconversation")]
+    [InlineData("/v1/convai%5cconversation")]
+    [InlineData("/v1/convai/%2563onversation")]
+    public async Task Path_InAnotherSpelling_IsNoRoute(string path)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        var url = await postern.SignedUrlAsync();
+        Assert.Equal(404, await UpgradeStatus(new Uri(postern.Http).Port, path + url[url.IndexOf('?', StringComparison.Ordinal)..]));
+        var mint = path.Replace("onversation", "onversation/get-signed-url", StringComparison.Ordinal);
+        Assert.Equal(404, await UpgradeStatus(new Uri(postern.Http).Port, mint + "?agent_id=agent_echo"));
+    }
+
+    [Fact]
+    [Trait("attack", "B6")]
+    public async Task SingleUseUrl_ClientGoneBeforeTheAnswer_StaysSpentAndIsRecorded()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        var url = await postern.SignedUrlAsync(more: "&include_conversation_id=true");
+        using (var tcp = new System.Net.Sockets.TcpClient())
+        {
+            await tcp.ConnectAsync(IPAddress.Loopback, new Uri(postern.Http).Port, Cancel);
+            await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes(Upgrade(new Uri(url).PathAndQuery)), Cancel);
+            tcp.LingerState = new System.Net.Sockets.LingerOption(true, 0); // a reset, as when a host dies
+        }
+        for (var i = 0; i < 60 && !postern.Audit().Any(row => row.Name == "session.ended"); i++)
+        {
+            await Task.Delay(50, Cancel);
+        }
+        var rows = postern.Audit();
+        // Either it was gone before it was read, or it was admitted, and then its end is in the trail: never a use without a trace.
+        Assert.Equal(rows.Count(row => row.Name == "session.started"), rows.Count(row => row.Name == "session.ended"));
+        if (rows.Any(row => row.Name == "session.started"))
+        {
+            Assert.Equal((3000, "Could not authorize the conversation: the signed URL was already used."), await Refusal(url));
+        }
+    }
+
+    [Fact]
+    [Trait("attack", "C8")]
+    public async Task Cookie_OfAnySession_OpensNoAgent()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var socket = new ClientWebSocket();
+        socket.Options.SetRequestHeader("Cookie", "postern-try=anything; __Host-postern-try=anything");
+        socket.Options.SetRequestHeader("Origin", "https://evil.example");
+        await socket.ConnectAsync(new Uri(postern.Address("agent_id=agent_echo")), Cancel);
+        Assert.Equal(3000, (int)(await socket.ReceiveAsync(new byte[1024], Cancel)).CloseStatus!);
+    }
+
+    private static string Upgrade(string target) =>
+        $"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+    private static async Task<int> UpgradeStatus(int port, string target)
+    {
+        using var tcp = new System.Net.Sockets.TcpClient();
+        await tcp.ConnectAsync(IPAddress.Loopback, port, Cancel);
+        await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes(Upgrade(target)), Cancel);
+        var buffer = new byte[1024];
+        var count = await tcp.GetStream().ReadAsync(buffer, Cancel);
+        return int.Parse(Encoding.ASCII.GetString(buffer, 9, Math.Min(3, count)), System.Globalization.CultureInfo.InvariantCulture);
+    }
+
     internal static async Task<ClientWebSocket> Open(string url, string? origin = null, params string[] protocols)
     {
         var socket = new ClientWebSocket();

@@ -24,6 +24,7 @@ public class RelayHoldTests
         await using var host = await RelayHost.StartAsync(upstream.Url);
         host.Rule = Rule;
         var (client, agent) = await host.ConnectAsync(upstream);
+        await using var ends = client;
         byte[] frames =
         [
             .. Wire.Bytes(Opcode.Text, "hello"u8), .. Wire.Bytes(Opcode.Text, "in "u8, final: false), .. Wire.Bytes(Opcode.Continuation, ""u8, final: false),
@@ -45,6 +46,7 @@ public class RelayHoldTests
         await using var host = await RelayHost.StartAsync(upstream.Url);
         host.Rule = Rule;
         var (client, agent) = await host.ConnectAsync(upstream);
+        await using var ends = client;
         await client.SendAsync(Opcode.Text, "bad begi"u8.ToArray(), final: false);
         await client.SendAsync(Opcode.Ping, "now"u8.ToArray());
         var ping = await agent.ReadFrameAsync();
@@ -65,6 +67,7 @@ public class RelayHoldTests
         await using var host = await RelayHost.StartAsync(upstream.Url);
         host.Rule = Rule;
         var (client, agent) = await host.ConnectAsync(upstream);
+        await using var ends = client;
         await agent.SendAsync(Opcode.Text, "first "u8.ToArray(), final: false, masked: false);
         Assert.False((await client.ReadFrameAsync())!.Value.Final);
         await client.SendAsync("bad", masked: true);
@@ -82,6 +85,7 @@ public class RelayHoldTests
         await using var host = await RelayHost.StartAsync(upstream.Url);
         host.Rule = Rule;
         var (client, agent) = await host.ConnectAsync(upstream);
+        await using var ends = client;
         var leash = await host.LeashAsync();
         await client.SendAsync(Opcode.Text, "half"u8.ToArray(), final: false);
         leash.End(Core.Sessions.SessionEndReason.MaxDuration);
@@ -91,6 +95,7 @@ public class RelayHoldTests
         Assert.Equal(Core.Sessions.SessionEndReason.MaxDuration, (await host.EndAsync()).Reason);
 
         var (second, secondAgent) = await host.ConnectAsync(upstream);
+        await using var secondEnds = second;
         await second.SendAsync(Opcode.Close, [0x0B, 0xB8, .. "bye"u8]);
         Assert.Equal((3000, "bye"), ((int)(await secondAgent.ReadFrameAsync())!.Value.Close.Code, "bye"));
     }

@@ -19,7 +19,7 @@ internal sealed class ForgedCredentials : Target
     private static readonly byte[][] Issued =
     [
         .. from key in Ring.Keys.Take(2)
-           from kind in Kinds
+           from kind in Kinds.Where(CredentialKinds.IsSigned)
            from grant in new[] { Forge.Grant(), Forge.Grant() with { Subject = null, Uses = null, MaxDuration = null, Origins = [], ConversationId = null } }
            select Utf8(Forge.Issue(kind, key, grant).Text.Value),
     ];

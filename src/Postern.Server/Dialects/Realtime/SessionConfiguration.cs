@@ -39,11 +39,14 @@ internal sealed class SessionConfiguration
         effective["id"] = id;
         effective["model"] = model;
         effective["expires_at"] = expiresAt;
-        foreach (var (path, value) in values.Defaults.Concat(values.Fields))
+        foreach (var (path, value) in locked.Defaults.Concat(locked.Fields))
         {
             Set(effective, path, value);
         }
     }
+
+    /// <summary>What of it is fixed.</summary>
+    public SessionLock Lock => locked;
 
     /// <summary>The caller's sound.</summary>
     public AudioFormat Input => Format("input");

@@ -4,20 +4,22 @@ using Postern.Core.Credentials;
 namespace Postern.Server.Dialects.Realtime;
 
 /// <summary>What the mint has fixed of a session's configuration, and what a client may therefore not say (contract, section 10).</summary>
-internal sealed class SessionLock(FixedValues values)
+internal sealed class SessionLock
 {
     // What brings other instructions, tools or voices along under another name.
     private static readonly string[] SideDoors = ["prompt", "input", "conversation"];
     private static readonly string[] Speakers = ["user", "assistant"];
 
+    public SessionLock(FixedValues values) => (Fields, Defaults) = (Canonical(values.Fields), Canonical(values.Defaults));
+
     /// <summary>Whether nothing is fixed.</summary>
-    public bool IsOpen => values.Fields.Count == 0;
+    public bool IsOpen => Fields.Count == 0;
 
     /// <summary>The fixed leaves by path.</summary>
-    public IReadOnlyDictionary<string, JsonElement> Fields => values.Fields;
+    public IReadOnlyDictionary<string, JsonElement> Fields { get; }
 
     /// <summary>What a session begins with and its client may change.</summary>
-    public IReadOnlyDictionary<string, JsonElement> Defaults => values.Defaults;
+    public IReadOnlyDictionary<string, JsonElement> Defaults { get; }
 
     /// <summary>The model is the agent's: never changeable, and clients name their own without being asked.</summary>
     public static bool IsModel(SessionField field) => SessionFields.IsWithin(field.Path, "model");
@@ -59,16 +61,27 @@ internal sealed class SessionLock(FixedValues values)
         return false;
     }
 
+    // Another of our routes may have minted, in whatever form.
+    private static Dictionary<string, JsonElement> Canonical(IReadOnlyDictionary<string, JsonElement> leaves)
+    {
+        var canonical = new Dictionary<string, JsonElement>(leaves.Count, StringComparer.Ordinal);
+        foreach (var (path, value) in leaves)
+        {
+            canonical[SessionFields.Canonical(path)] = value;
+        }
+        return canonical;
+    }
+
     private bool Forbids(SessionField field)
     {
-        foreach (var (path, value) in values.Fields)
+        foreach (var (path, value) in Fields)
         {
             if (SessionFields.Touch(field.Path, path) && (field.Path.Length != path.Length || !JsonElement.DeepEquals(field.Value, value)))
             {
                 return true;
             }
         }
-        return !IsOpen && SessionFields.IsWithin(field.Path, "prompt") && field.Value.ValueKind != JsonValueKind.Null && !values.Fields.ContainsKey(field.Path);
+        return !IsOpen && SessionFields.IsWithin(field.Path, "prompt") && field.Value.ValueKind != JsonValueKind.Null && !Fields.ContainsKey(field.Path);
     }
 
     private bool IsSideDoor(SessionField field) =>

@@ -11,7 +11,7 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
 {
     private const string Invalid = "invalid_request_error";
 
-    private readonly SessionLock locked = new(context.Session.Terms.Fixed);
+    private readonly SessionLock locked = configuration.Lock;
     private readonly TalkItems items = new();
     private readonly TimeProvider clock = context.Clock;
     private Hearing hearing = new(configuration.Input, configuration.DetectsTurns, context.Clock);

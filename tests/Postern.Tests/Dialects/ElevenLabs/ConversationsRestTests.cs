@@ -220,7 +220,7 @@ public class ConversationsRestTests(SharedPostern shared) : IClassFixture<Shared
     public async Task Files_AreRefusedReadablyForAPage()
     {
         using var page = new HttpClient { BaseAddress = new Uri(Postern.Http) };
-        using var file = new ByteArrayContent(new byte[200_000]);
+        using var file = new ByteArrayContent(new byte[50_000]);
         file.Headers.ContentType = new MediaTypeHeaderValue("image/png");
         using var form = new MultipartFormDataContent { { file, "file", "a.png" } };
         using var answer = await page.PostAsync($"/v1/convai/conversations/{Unknown}/files", form, Cancel);

@@ -1,0 +1,175 @@
+using System.Net;
+using System.Text.Json;
+using Postern.Server.Cli;
+
+namespace Postern.Tests.Cli;
+
+/// <summary>The subcommands, beside a server that runs on the same folder.</summary>
+public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPostern>
+{
+    private TestPostern Server => shared.Server;
+
+    [Fact]
+    public async Task KeysCreate_WithScopes_WorksAtOnceUntilItIsRevoked()
+    {
+        var made = await JsonAsync("keys", "create", "--name", "web", "--scopes", "mint");
+        var (id, key) = (made.GetProperty("id").GetString()!, made.GetProperty("key").GetString()!);
+        Assert.Equal(["mint"], made.GetProperty("scopes").EnumerateArray().Select(scope => scope.GetString()));
+
+        await UntilAsync(HttpStatusCode.OK, key);
+        Assert.Contains(id, await TextAsync("keys", "list"), StringComparison.Ordinal);
+        Assert.DoesNotContain(key, await TextAsync("keys", "list", "--json"), StringComparison.Ordinal);
+
+        Assert.Equal(id, (await JsonAsync("keys", "revoke", id)).GetProperty("id").GetString());
+        await UntilAsync(HttpStatusCode.Unauthorized, key);
+        Assert.Equal(1, (await RunAsync("keys", "revoke", id)).ExitCode);
+    }
+
+    [Theory]
+    [InlineData("keys create --scopes mnt", "Did you mean mint?")]
+    [InlineData("keys rotate-signing --keep soon", "a duration such as 24h")]
+    [InlineData("agents set-dialect agent_echo eleven", "The dialects are")]
+    [InlineData("agents set-upstream agent_echo http://a", "ws:// or wss://")]
+    [InlineData("agents set-upstream agent_echo ws://a --header nonsense", "'Name: value'")]
+    [InlineData("help nothing", "There is no command 'nothing'")]
+    public async Task Command_ThatCannotBeUnderstood_Is2(string words, string sentence)
+    {
+        var (code, output, errors) = await RunAsync(words.Split(' '));
+
+        Assert.Equal((2, ""), (code, output));
+        Assert.Contains(sentence, errors, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("keys revoke key_nobody", "postern keys list")]
+    [InlineData("keys create --project other", "There is no project 'other'")]
+    [InlineData("agents set-upstream agent_nobody echo", "There is no agent 'agent_nobody'")]
+    public async Task Command_ForWhatIsNotThere_Is1(string words, string sentence)
+    {
+        var (code, output, errors) = await RunAsync(words.Split(' '));
+
+        Assert.Equal((1, ""), (code, output));
+        Assert.Contains(sentence, errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task RotateSigning_OldUrls_AreStillGoodForTheirTime()
+    {
+        var before = await Server.SignedUrlAsync();
+        var kept = await JsonAsync("keys", "rotate-signing", "--keep", "1h");
+
+        Assert.NotEmpty(kept.GetProperty("id").GetString()!);
+        Assert.NotEqual(before, await Server.SignedUrlAsync());
+    }
+
+    [Fact]
+    public async Task SetUpstream_WithHeaders_IsListedWithoutThem()
+    {
+        var (code, output, errors) = await RunAsync("agents", "set-upstream", "agent_echo", "wss://agent.example.com/talk", "--header", "Authorization: Bearer canary", "--header", "X-Tenant: one");
+        Assert.Equal((0, ""), (code, errors));
+        var listed = (await JsonAsync("agents", "list")).EnumerateArray().Single(agent => agent.GetProperty("id").GetString() == "agent_echo");
+        Assert.Equal("wss://agent.example.com/talk", listed.GetProperty("upstream").GetString());
+        Assert.Equal("private", listed.GetProperty("access").GetString());
+        Assert.DoesNotContain("canary", output + listed, StringComparison.Ordinal);
+
+        Assert.Equal(0, (await RunAsync("agents", "set-upstream", "agent_echo", "echo")).ExitCode);
+        Assert.Contains("echo", await TextAsync("agents", "list"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task CheckConfig_GivenSettings_SaysWhatHoldsAndWhereItComesFrom()
+    {
+        var rows = (await JsonAsync("check-config", "--sessions:idle", "90s", "--database", "Host=a;Password=hunter2")).EnumerateArray()
+            .ToDictionary(row => row.GetProperty("setting").GetString()!, row => (row.GetProperty("value").GetString(), row.GetProperty("from").GetString()));
+
+        Assert.Equal(("90s", "--sessions:idle"), rows["Sessions:Idle"]);
+        Assert.Equal(("10s", "default"), rows["Sessions:SlowReader"]);
+        Assert.Equal(("(not shown)", "--database"), rows["Database"]);
+        Assert.Contains("in order", await TextAsync("check-config"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Migrate_UpToDate_SaysSo()
+    {
+        Assert.Equal(0, (await JsonAsync("migrate")).GetProperty("applied").GetInt32());
+        Assert.Contains("up to date", await TextAsync("migrate"), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("version")]
+    [InlineData("--version")]
+    public async Task Version_AnyWay_IsPrinted(string word)
+    {
+        var (code, output, _) = await RunBareAsync(word);
+
+        Assert.Equal(0, code);
+        Assert.StartsWith($"postern {Commands.Version} ", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("help")]
+    [InlineData("--help")]
+    [InlineData("-h")]
+    public async Task Help_AnyWay_ListsEveryCommand(string word)
+    {
+        var (code, output, _) = await RunBareAsync(word);
+
+        Assert.Equal(0, code);
+        Assert.All(Commands.All, command => Assert.Contains($"postern {command.Name}", output, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("keys create --help")]
+    [InlineData("help keys create")]
+    public async Task Help_OfOneCommand_ShowsItsOptions(string words)
+    {
+        var (code, output, _) = await RunBareAsync(words.Split(' '));
+
+        Assert.Equal(0, code);
+        Assert.Contains("--scopes", output, StringComparison.Ordinal);
+        Assert.DoesNotContain("postern serve", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Names_ThatSpeakToTheTerminal_ArePlainInAnswers()
+    {
+        await RunAsync("keys", "create", "--name", "a\u001b[2Jb\nc");
+
+        Assert.DoesNotContain('\u001b', await TextAsync("keys", "list"));
+    }
+
+    private async Task UntilAsync(HttpStatusCode expected, string key)
+    {
+        using var client = new HttpClient { DefaultRequestHeaders = { { "xi-api-key", key } } };
+        for (var tries = 0; ; tries++)
+        {
+            using var answer = await client.GetAsync($"{Server.Http}/v1/convai/conversation/get-signed-url?agent_id=agent_echo", TestContext.Current.CancellationToken);
+            if (answer.StatusCode == expected) return;
+            Assert.True(tries < 50, $"Still {answer.StatusCode} after 5 seconds.");
+            await Task.Delay(100, TestContext.Current.CancellationToken);
+        }
+    }
+
+    private async Task<JsonElement> JsonAsync(params string[] words)
+    {
+        var (code, output, errors) = await RunAsync([.. words, "--json"]);
+        Assert.Equal((0, ""), (code, errors));
+        return JsonDocument.Parse(output).RootElement;
+    }
+
+    private async Task<string> TextAsync(params string[] words)
+    {
+        var (code, output, errors) = await RunAsync(words);
+        Assert.Equal((0, ""), (code, errors));
+        return output;
+    }
+
+    private Task<(int ExitCode, string Output, string Errors)> RunAsync(params string[] words) => RunBareAsync([.. words, "--data", Server.Folder]);
+
+    private static async Task<(int ExitCode, string Output, string Errors)> RunBareAsync(params string[] words)
+    {
+        var (output, errors) = (new StringWriter(), new StringWriter());
+        var code = await Commands.RunAsync(words, output, errors);
+        return (code, output.ToString(), errors.ToString());
+    }
+}
