@@ -9,6 +9,30 @@ public static class StrictJson
     public static readonly JsonDocumentOptions Document = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
 
     /// <summary>
+    /// Whether every text inside is Unicode. The reader takes invalid UTF-8 and half surrogate pairs for text until it is asked for it:
+    /// what is kept to be written later must be asked now.
+    /// </summary>
+    public static bool IsSound(JsonElement value)
+    {
+        try
+        {
+            return Read(value);
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    private static bool Read(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.String => value.GetString() is not null,
+        JsonValueKind.Object => value.EnumerateObject().All(member => member.Name is not null && Read(member.Value)),
+        JsonValueKind.Array => value.EnumerateArray().All(Read),
+        _ => true,
+    };
+
+    /// <summary>
     /// Whether an exception says no more than that the input was bad. The reader throws more than JsonException: invalid UTF-8 and
     /// lone surrogates surface as InvalidOperationException, in GetString and in the duplicate check.
     /// </summary>

@@ -51,7 +51,11 @@ public static class MintPolicy
                 return Invalid(problem);
             }
         }
-        if (Size(request.Fixed) > MostFixedBytes)
+        if (!All(request.Fixed).All(member => StrictJson.IsSound(member.Value)))
+        {
+            return Invalid("the fixed values must be Unicode text");
+        }
+        if (All(request.Fixed).Sum(member => member.Key.Length + member.Value.GetRawText().Length) > MostFixedBytes)
         {
             return Invalid($"the fixed values may have {MostFixedBytes} bytes at most");
         }
@@ -63,10 +67,7 @@ public static class MintPolicy
         };
     }
 
-    private static int Size(FixedValues values) =>
-        values.Variables.Sum(Length) + values.Fields.Sum(Length) + values.Defaults.Sum(Length);
-
-    private static int Length(KeyValuePair<string, JsonElement> member) => member.Key.Length + member.Value.GetRawText().Length;
+    private static IEnumerable<KeyValuePair<string, JsonElement>> All(FixedValues values) => values.Variables.Concat(values.Fields).Concat(values.Defaults);
 
     private static Denial Invalid(string rule) => new(DenialReason.RequestInvalid, rule);
 }

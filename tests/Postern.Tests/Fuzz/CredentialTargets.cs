@@ -26,7 +26,7 @@ internal sealed class ForgedCredentials : Target
 
     private static readonly HashSet<string> Genuine = [.. Issued.Select(Encoding.ASCII.GetString)];
 
-    public override int Share => 34;
+    public override int Share => 31;
 
     // The retired key's signature is right, and believed by nobody.
     public override IReadOnlyList<byte[]> Seeds { get; } = [.. Issued, Utf8(Forge.Issue(key: Ring.Keys[2]).Text.Value)];

@@ -16,6 +16,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
     [Fact]
     [Trait("attack", "A12")]
     [Trait("attack", "B1")]
+    [Trait("attack", "B14")]
     [Trait("attack", "C5")]
     public void HostileInputs_TenMillion_NeitherEscapeNorPass()
     {
@@ -34,12 +35,12 @@ public sealed class FuzzTests(ITestOutputHelper output)
         output.WriteLine($"{counts.Values.Sum():N0} inputs in {time.Elapsed.TotalSeconds:0.0} s: {string.Join(", ", counts.Select(pair => $"{pair.Key} {pair.Value:N0}"))}");
         SourceTree.AssertNone(findings);
         Assert.True(counts.Values.Sum() >= inputs, $"only {counts.Values.Sum():N0} inputs ran");
-        Assert.Equal(8, counts.Count);
+        Assert.Equal(10, counts.Count);
     }
 
     private static void Run(long inputs, Dice dice, ConcurrentDictionary<string, long> counts, ConcurrentQueue<string> findings)
     {
-        Target[] targets = [new ForgedCredentials(), new ForgedJws(), new SignedNonsense(), new Origins(), new Protocols(), new Queries(), new FirstMessages(), new AgentDocuments()];
+        Target[] targets = [new ForgedCredentials(), new ForgedJws(), new SignedNonsense(), new Origins(), new Protocols(), new Queries(), new FirstMessages(), new AgentDocuments(), new MintBodies(), new VendorSockets()];
         var shares = targets.Sum(target => target.Share);
         var done = 0L;
         foreach (var target in targets)

@@ -16,7 +16,7 @@ internal sealed class Origins : Target
     private static readonly HashSet<string> Allowed = [.. Canonical];
     private static readonly AllowedHost[] Hosts = [.. new[] { "example.com", "app.example.com:8443", "localhost:3000", "bücher.example", "[::1]:5000", "http://intern.example:8080" }.Select(Parse)];
 
-    public override int Share => 24;
+    public override int Share => 20;
 
     public override IReadOnlyList<byte[]> Seeds { get; } =
         [.. Canonical.Concat(["null", "file://", "https://example.com.evil.com", "chrome-extension://abc", "https://user@example.com", "https://example.com:443", "HTTPS://EXAMPLE.COM"]).Select(Utf8)];

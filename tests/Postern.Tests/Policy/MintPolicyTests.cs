@@ -109,6 +109,20 @@ public sealed class MintPolicyTests
     public void Subject_Form_IsChecked(string subject, bool allowed) =>
         Assert.Equal(allowed, Decide(Agent, Request() with { Subject = subject }, Forge.Now).Denial is null);
 
+    [Theory]
+    [Trait("attack", "A12")]
+    [InlineData("""{"a":"text","b":[1,{"c":"é😀"}]}""", true)]
+    [InlineData("""{"a":"\ud800"}""", false)]
+    [InlineData("""{"a":[{"b":"\udc00\ud83d"}]}""", false)]
+    [InlineData("""{"a":{"\ud800":1}}""", false)]
+    public void Fixed_ThatIsNoText_IsRefused(string variables, bool allowed)
+    {
+        using var document = System.Text.Json.JsonDocument.Parse(variables);
+        var values = document.RootElement.EnumerateObject().ToDictionary(member => member.Name, member => member.Value.Clone());
+
+        Assert.Equal(allowed, Decide(Agent, Request() with { Fixed = new FixedValues(values, FixedValues.None.Fields) }, Forge.Now).Denial is null);
+    }
+
     [Fact]
     public void Grant_NothingAsked_TakesTheAgentsDefaults()
     {

@@ -68,6 +68,14 @@ internal static class MintForms
                 return Invalid(member.Name, $"Extra inputs are not permitted: the members are {string.Join(", ", Members)}");
             }
         }
+        foreach (var member in body.EnumerateObject().Where(member => member.Value.ValueKind != JsonValueKind.Null))
+        {
+            var wanted = member.Name is "dynamic_variables" or "conversation_config_override" ? JsonValueKind.Object : JsonValueKind.String;
+            if (member.Value.ValueKind != wanted)
+            {
+                return Invalid(member.Name, wanted == JsonValueKind.Object ? "Input should be an object" : "Input should be a valid string");
+            }
+        }
         if (Text(body, "agent_id") is not { Length: > 0 } agent)
         {
             return Invalid("agent_id", "Field required");

@@ -54,6 +54,10 @@ internal sealed record CredentialForm
         {
             return Invalid($"dynamic_variables: {own} is the server's own.");
         }
+        if (form.Overrides is { } overrides && !StrictJson.IsSound(overrides))
+        {
+            return Invalid("overrides must be Unicode text.");
+        }
         if (Fields(kind, form.Overrides).IsDenied(out var denial, out var fields))
         {
             return denial;

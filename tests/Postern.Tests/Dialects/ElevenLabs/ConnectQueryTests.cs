@@ -100,6 +100,25 @@ public sealed class ConnectQueryTests
         }
     }
 
+    // What is dropped for its type would be a restriction that the minting backend believes in.
+    [Theory]
+    [Trait("attack", "B14")]
+    [InlineData("""{"agent_id":"agent_1","user_id":"user-1","dynamic_variables":{"a":1}}""", null)]
+    [InlineData("""{"agent_id":"agent_1","user_id":null,"conversation_config_override":null}""", null)]
+    [InlineData("""{"agent_id":"agent_1","user_id":5}""", DenialReason.RequestInvalid)]
+    [InlineData("""{"agent_id":"agent_1","user_id":["user-1"]}""", DenialReason.RequestInvalid)]
+    [InlineData("""{"agent_id":"agent_1","dynamic_variables":"a"}""", DenialReason.RequestInvalid)]
+    [InlineData("""{"agent_id":"agent_1","conversation_config_override":[]}""", DenialReason.RequestInvalid)]
+    [InlineData("""{"agent_id":1}""", DenialReason.RequestInvalid)]
+    [InlineData("""{"agent_id":"agent_1","uses":1}""", DenialReason.RequestInvalid)]
+    public void Mint_BodyWithAWrongType_IsRefused(string body, DenialReason? expected)
+    {
+        foreach (var route in new ElevenLabsDialect().Mints.Where(route => route.Method == "POST"))
+        {
+            Assert.Equal(expected, route.Read(Wires.Request("") with { Body = System.Text.Encoding.UTF8.GetBytes(body) }).Denial?.Reason);
+        }
+    }
+
     // The path of a refusal is the same whatever is wrong with a MAC: one comparison, no early end, nothing allocated on the way.
     [Fact]
     [Trait("attack", "B10")]
