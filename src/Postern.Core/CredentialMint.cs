@@ -153,7 +153,7 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
             : new Caller(agent.Project, null, agent);
     }
 
-    private async Task KeepAsync(Credential credential, ApiKey? key, MintRequest request, DateTimeOffset now)
+    private Task KeepAsync(Credential credential, ApiKey? key, MintRequest request, DateTimeOffset now)
     {
         var entry = new AuditEvent(now, AuditNames.CredentialMinted)
         {
@@ -161,9 +161,9 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
             Subject = credential.Grant.Subject, Session = credential.Grant.ConversationId, Address = request.Address, Detail = GrantText.Write(credential.Kind, credential.Grant),
         };
         var signed = credential.Kind.IsSigned();
-        await (signed && request.Fixed.IsEmpty
+        return signed && request.Fixed.IsEmpty
             ? ledger.RecordAsync(entry)
-            : ledger.IssueAsync(credential, key?.Id ?? "", signed ? null : Hash(credential.Text.Value), request.Fixed, entry));
+            : ledger.IssueAsync(credential, key?.Id ?? "", signed ? null : Hash(credential.Text.Value), request.Fixed, entry);
     }
 
     private static AuditEvent Note(string name, ApiKey key, StoredCredential stored, string? address, DateTimeOffset now) => new(now, name)

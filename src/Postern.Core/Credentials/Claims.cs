@@ -97,7 +97,8 @@ internal static class Claims
             && startBy is > 0 and <= LatestTime && uses is null or > 0 and <= int.MaxValue && hasFixed is null or 1 && duration is null or > 0 and <= int.MaxValue;
         return complete
             ? (new CredentialId(id!), new Grant(new ProjectId(project!), new AgentId(agent!), subject, DateTimeOffset.FromUnixTimeSeconds(startBy!.Value),
-                (int?)uses, duration is { } seconds ? TimeSpan.FromSeconds(seconds) : null, origins.IsDefault ? [] : origins, conversation) { HasFixed = hasFixed is 1 })
+                (int?)uses, duration is { } seconds ? TimeSpan.FromSeconds(seconds) : null, origins.IsDefault ? [] : origins, conversation)
+            { HasFixed = hasFixed is 1 })
             : null;
     }
 

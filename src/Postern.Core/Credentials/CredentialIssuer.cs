@@ -9,6 +9,9 @@ namespace Postern.Core.Credentials;
 /// <summary>Writes a grant as a credential: prefix of the kind, then a compact JWS (HS256), or 256 random bits that only the ledger understands.</summary>
 public static class CredentialIssuer
 {
+    [ThreadStatic]
+    private static (ArrayBufferWriter<byte> Buffer, Utf8JsonWriter Json)? kept;
+
     /// <summary>A new credential; <paramref name="key"/> signs it where the kind is signed.</summary>
     public static Credential Issue(SigningKey key, CredentialKind kind, Grant grant, DateTimeOffset now)
     {
@@ -19,23 +22,31 @@ public static class CredentialIssuer
             RandomText.Bytes(secret);
             return new Credential(id, kind, grant, new CredentialText(kind.Prefix() + Base64Text.Encode(secret)));
         }
-        var buffer = new ArrayBufferWriter<byte>(384);
-        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { SkipValidation = true }))
-        {
-            Claims.Write(json, id, grant, now);
-        }
+        var (buffer, json) = kept ??= Writer();
+        buffer.ResetWrittenCount();
+        json.Reset(buffer);
+        Claims.Write(json, id, grant, now);
+        json.Flush();
         return new Credential(id, kind, grant, new CredentialText(Sign(key, kind, buffer.WrittenSpan)));
+    }
+
+    private static (ArrayBufferWriter<byte> Buffer, Utf8JsonWriter Json) Writer()
+    {
+        var buffer = new ArrayBufferWriter<byte>(1024);
+        return (buffer, new Utf8JsonWriter(buffer, new JsonWriterOptions { SkipValidation = true }));
     }
 
     private static string Sign(SigningKey key, CredentialKind kind, ReadOnlySpan<byte> payload)
     {
         var header = key.Header(kind);
+        var prefix = kind.Prefix();
         var signed = header.Length + 1 + Base64Url.GetEncodedLength(payload.Length);
-        var length = signed + 1 + 43;
+        var length = prefix.Length + signed + 1 + 43;
         var rented = ArrayPool<byte>.Shared.Rent(length);
         try
         {
-            var text = rented.AsSpan(0, length);
+            Encoding.ASCII.GetBytes(prefix, rented);
+            var text = rented.AsSpan(prefix.Length, length - prefix.Length);
             header.CopyTo(text);
             text[header.Length] = (byte)'.';
             Base64Url.EncodeToUtf8(payload, text[(header.Length + 1)..]);
@@ -43,7 +54,7 @@ public static class CredentialIssuer
             Span<byte> mac = stackalloc byte[32];
             key.Sign(text[..signed], mac);
             Base64Url.EncodeToUtf8(mac, text[(signed + 1)..]);
-            return string.Concat(kind.Prefix(), Encoding.ASCII.GetString(text));
+            return Encoding.ASCII.GetString(rented.AsSpan(0, length));
         }
         finally
         {

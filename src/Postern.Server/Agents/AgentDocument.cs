@@ -26,7 +26,8 @@ internal static class AgentDocument
                 Permissions(Member(root, "platform_settings", "overrides"))),
             new AgentLimits(MaxDuration(configuration) ?? options.Sessions.MaxDuration),
             (Dialects.Dialects.Named(row.Dialect) ?? Dialects.Dialects.All[0]).Credentials(options),
-            row.Upstream, configuration) { Aliases = row.Aliases, OnlyDialects = row.OnlyDialects, Media = row.Media };
+            row.Upstream, configuration)
+        { Aliases = row.Aliases, OnlyDialects = row.OnlyDialects, Media = row.Media };
     }
 
     /// <summary>The member at the end of a path of objects, null where there is none.</summary>

@@ -59,6 +59,10 @@ internal sealed class ConnectEndpoint(
             {
                 return gate.Refuse(new Denial(DenialReason.ShuttingDown), request.Address, clock.GetUtcNow());
             }
+            if (live.Count >= options.Limits.MaxConnections)
+            {
+                return gate.Refuse(new Denial(DenialReason.Unavailable, "MaxConnections"), request.Address, clock.GetUtcNow()); // before a use is spent on it
+            }
             return dialect.ReadConnect(request).IsDenied(out var denial, out var connect)
                 ? gate.Refuse(denial, request.Address, clock.GetUtcNow())
                 : await gate.AdmitAsync(connect);

@@ -19,6 +19,7 @@ internal static class HttpAnswers
         }
         response.ContentType = answer.ContentType;
         response.ContentLength = answer.Body.Length;
-        return response.BodyWriter.WriteAsync(answer.Body, context.RequestAborted).AsTask();
+        // Without the request's token, which the server would have to make for it: a write to a connection that is gone ends by itself.
+        return response.BodyWriter.WriteAsync(answer.Body, CancellationToken.None).AsTask();
     }
 }

@@ -11,7 +11,7 @@ namespace Postern.Server.Flow;
 /// <summary>Opens sessions by plain HTTP requests for all dialects: read, admit, then a room that is held or a text that is answered.</summary>
 internal sealed class HttpSessionEndpoint(
     ConnectionGate gate, ILedger ledger, HeldRooms rooms, ConversationStore conversations, SpeakerStore speakers, LiveSessions live, RefusalLimiter limiter,
-    ILogger<HttpSessionEndpoint> log, TimeProvider clock)
+    PosternOptions options, ILogger<HttpSessionEndpoint> log, TimeProvider clock)
 {
     private readonly ConcurrentDictionary<string, Opened> answering = new(StringComparer.Ordinal);
 
@@ -171,6 +171,10 @@ internal sealed class HttpSessionEndpoint(
         if (live.IsClosing)
         {
             return gate.Refuse(new Denial(DenialReason.ShuttingDown), address, now);
+        }
+        if (live.Count >= options.Limits.MaxConnections)
+        {
+            return gate.Refuse(new Denial(DenialReason.Unavailable, "MaxConnections"), address, now); // rooms hold no connection: nothing else bounds them
         }
         if (await ReadAsync(context) is not { } wire)
         {

@@ -9,6 +9,8 @@ namespace Postern.Server.Flow;
 /// <summary>Answers the routes of all dialects on which credentials are minted, inspected, extended and revoked: read, do, write.</summary>
 internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory, ServerAddress address, RefusalLimiter limiter, PosternOptions options, TimeProvider clock)
 {
+    private readonly Func<MintRequest, Task<Decision<Credential>>> mintOne = mint.MintAsync;
+
     /// <summary>Maps a dialect's routes.</summary>
     public void Map(IEndpointRouteBuilder routes, Dialect dialect)
     {
@@ -30,10 +32,8 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
         }
         var wire = await ReadAsync(context);
         var read = route.Read(wire);
-        var invalid = read.IsDenied(out var denial, out var request);
-        var decision = await GuardAsync(async () => invalid
-            ? await mint.RefuseAsync(denial!, Address(context), clock.GetUtcNow())
-            : await mint.MintAsync(request!));
+        _ = read.IsDenied(out _, out var request);
+        var decision = await DecideAsync(context, read, mintOne);
         if (decision.IsDenied(out var refusal, out var credential))
         {
             await RefuseAsync(context, dialect, refusal);
@@ -48,10 +48,8 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
     private async Task ChangeAsync(HttpContext context, Dialect dialect, ChangeRoute route)
     {
         var read = route.Read(await ReadAsync(context));
-        var invalid = read.IsDenied(out var denial, out var request);
-        var decision = await GuardAsync(async () => invalid
-            ? await mint.RefuseAsync(denial!, Address(context), clock.GetUtcNow())
-            : await ChangeAsync(route.Verb, request!));
+        _ = read.IsDenied(out _, out var request);
+        var decision = await DecideAsync(context, read, wanted => ChangeAsync(route.Verb, wanted));
         await (decision.IsDenied(out var refusal, out var stored) ? RefuseAsync(context, dialect, refusal) : HttpAnswers.WriteAsync(context, route.Write(request!, stored)));
     }
 
@@ -70,15 +68,16 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
     private Task RefuseAsync(HttpContext context, Dialect dialect, Denial denial) => HttpAnswers.WriteAsync(context, dialect.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
 
-    private async Task<WireRequest> ReadAsync(HttpContext context) => WireRequest.From(context, body: await RequestBody.ReadAsync(context), options: options);
+    private async ValueTask<WireRequest> ReadAsync(HttpContext context) => WireRequest.From(context, body: await RequestBody.ReadAsync(context), options: options);
 
-    private static string? Address(HttpContext context) => context.Connection.RemoteIpAddress?.ToString();
-
-    private static async Task<Decision<T>> GuardAsync<T>(Func<Task<Decision<T>>> act) where T : class
+    private async Task<Decision<T>> DecideAsync<TRequest, T>(HttpContext context, Decision<TRequest> read, Func<TRequest, Task<Decision<T>>> decide)
+        where TRequest : class where T : class
     {
         try
         {
-            return await act();
+            return read.IsDenied(out var denial, out var request)
+                ? await mint.RefuseAsync(denial, context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow())
+                : await decide(request);
         }
         catch (Exception e) when (e is StorageException or System.Data.Common.DbException)
         {

@@ -118,7 +118,7 @@ internal sealed class PosternHost : IAsyncDisposable
             connects.Map(app, dialect);
         }
         var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
-        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {
             sessionsByHttp.Map(app, dialect);

@@ -129,7 +129,8 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         var id = new AgentId(reader.GetString(0));
         return new AgentRow(id, new ProjectId(reader.GetString(1)), reader.GetString(2), reader.GetString(3), reader.GetString(4), reader.GetInt64(5) != 0,
             reader.Text(6) is { } url ? new Upstream.Relay(url, [.. OpenHeaders(id, reader.IsDBNull(7) ? null : (byte[])reader.GetValue(7))]) : new Upstream.Echo(),
-            reader.Time(8), reader.Time(9)) { OnlyDialects = [.. reader.GetString(10).Split(' ', StringSplitOptions.RemoveEmptyEntries)], Media = OpenMedia(id, reader) };
+            reader.Time(8), reader.Time(9))
+        { OnlyDialects = [.. reader.GetString(10).Split(' ', StringSplitOptions.RemoveEmptyEntries)], Media = OpenMedia(id, reader) };
     }
 
     private IEnumerable<AgentRow> WithAliases(List<AgentRow> rows)

@@ -227,14 +227,14 @@ internal sealed class GroupedWriter : IAsyncDisposable
         group.ForEach(static job => job.IsDone = true); // now, not when it is told: a group that is tried again leaves it out
         for (var i = 0; i < group.Count; i += FinishedTogether)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(new Finished([.. group.Skip(i).Take(FinishedTogether)], problem), preferLocal: false);
+            ThreadPool.UnsafeQueueUserWorkItem(new Finished(group.GetRange(i, Math.Min(FinishedTogether, group.Count - i)), problem), preferLocal: false);
         }
     }
 
     /// <summary>A job threw something that is not the database's: its own refusal.</summary>
     private sealed class JobException(Exception inner) : Exception(inner.Message, inner);
 
-    private sealed class Finished(IJob[] jobs, Exception? problem) : IThreadPoolWorkItem
+    private sealed class Finished(List<IJob> jobs, Exception? problem) : IThreadPoolWorkItem
     {
         public void Execute()
         {

@@ -67,10 +67,15 @@ internal sealed class SecretBox(byte[] key)
         }
     }
 
-    // Written beside and moved into place: a start that is killed meanwhile leaves no half key that nobody can mend, and of two starts
-    // at once the first one's key stays.
+    // Written beside and moved into place: a start that is killed meanwhile leaves no half key that nobody can mend. Of two starts at
+    // once the first one's key stays: moving would replace it (the check before is not atomic), so only one of them makes a key at all.
     private static void Create(string file)
     {
+        using var turn = Wait(file + ".lock");
+        if (File.Exists(file))
+        {
+            return;
+        }
         var made = $"{file}.{RandomNumberGenerator.GetHexString(16)}";
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
         if (!OperatingSystem.IsWindows())
@@ -82,13 +87,21 @@ internal sealed class SecretBox(byte[] key)
             stream.Write(RandomNumberGenerator.GetBytes(KeyLength));
             stream.Flush(flushToDisk: true);
         }
-        try
+        File.Move(made, file);
+    }
+
+    private static FileStream Wait(string file)
+    {
+        for (var attempt = 1; ; attempt++)
         {
-            File.Move(made, file, overwrite: false);
-        }
-        catch (IOException) when (File.Exists(file))
-        {
-            File.Delete(made);
+            try
+            {
+                return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+            }
+            catch (IOException) when (attempt < 500)
+            {
+                Thread.Sleep(10);
+            }
         }
     }
 }

@@ -97,9 +97,9 @@ internal sealed class Store : IAsyncDisposable
     private static SecretBox Secrets(PosternOptions options)
     {
         var text = options.Secrets.Key;
-        if (text.Length == 0)
+        if (text.Length == 0 || File.Exists(text))
         {
-            return SecretBox.FromFile(Path.Combine(options.Data, "secrets.key"));
+            return SecretBox.FromFile(text.Length == 0 ? Path.Combine(options.Data, "secrets.key") : text);
         }
         if (text.Length == 2 * SecretBox.KeyLength && text.All(char.IsAsciiHexDigit))
         {

@@ -20,8 +20,14 @@ internal static class StoredText
         ? entry
         : entry with
         {
-            Agent = entry.Agent is { } agent ? new AgentId(Clean(agent.Value)!) : null, Key = Clean(entry.Key), Credential = Clean(entry.Credential),
-            Session = Clean(entry.Session), Subject = Clean(entry.Subject), Reason = Clean(entry.Reason), Detail = Clean(entry.Detail), Address = Clean(entry.Address),
+            Agent = entry.Agent is { } agent ? new AgentId(Clean(agent.Value)!) : null,
+            Key = Clean(entry.Key),
+            Credential = Clean(entry.Credential),
+            Session = Clean(entry.Session),
+            Subject = Clean(entry.Subject),
+            Reason = Clean(entry.Reason),
+            Detail = Clean(entry.Detail),
+            Address = Clean(entry.Address),
         };
 
     /// <summary>The text without control characters and broken pairs, which become U+FFFD.</summary>

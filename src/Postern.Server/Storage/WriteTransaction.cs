@@ -78,6 +78,12 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     /// </summary>
     public void LockDirectory() => Execute("update counter set value = value where name = 'change'");
 
+    /// <summary>
+    /// Lets no other transaction come between until the commit. Groups of two nodes that change the same rows would take them in
+    /// different orders and wait for each other; whoever changes rows that others change too takes this lock first.
+    /// </summary>
+    public void LockChanges() => Execute("update counter set value = value where name = 'change'");
+
     internal bool IsOpen => connection.State == System.Data.ConnectionState.Open;
 
     /// <summary>Whether a commit was sent whose outcome is not known.</summary>
@@ -173,24 +179,34 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
 
     private void InsertAuditRows()
     {
-        var statement = Statement(ChunkTexts[^1]);
-        foreach (var (e, occurrences) in audit)
+        for (var done = 0; done < audit.Count;)
         {
-            statement.Bind(0, e.At.ToUnixTimeMilliseconds());
-            statement.Bind(1, e.Name);
-            statement.Bind(2, e.Project?.Value);
-            statement.Bind(3, e.Agent?.Value);
-            statement.Bind(4, e.Key);
-            statement.Bind(5, e.Credential);
-            statement.Bind(6, e.Session);
-            statement.Bind(7, e.Subject);
-            statement.Bind(8, e.Reason);
-            statement.Bind(9, e.Detail);
-            statement.Bind(10, e.Address);
-            statement.Bind(11, occurrences);
+            var chunk = Array.FindIndex(ChunkSizes, size => size <= audit.Count - done);
+            var statement = Statement(ChunkTexts[chunk]);
+            for (var i = 0; i < ChunkSizes[chunk]; i++)
+            {
+                Bind(statement, i * Columns, audit[done + i].Event, audit[done + i].Occurrences);
+            }
             statement.Run();
+            done += ChunkSizes[chunk];
         }
         audit.Clear();
+    }
+
+    private static void Bind(SqliteStatement statement, int first, AuditEvent e, int occurrences)
+    {
+        statement.Bind(first, e.At.ToUnixTimeMilliseconds());
+        statement.Bind(first + 1, e.Name);
+        statement.Bind(first + 2, e.Project?.Value);
+        statement.Bind(first + 3, e.Agent?.Value);
+        statement.Bind(first + 4, e.Key);
+        statement.Bind(first + 5, e.Credential);
+        statement.Bind(first + 6, e.Session);
+        statement.Bind(first + 7, e.Subject);
+        statement.Bind(first + 8, e.Reason);
+        statement.Bind(first + 9, e.Detail);
+        statement.Bind(first + 10, e.Address);
+        statement.Bind(first + 11, occurrences);
     }
 
     private void InsertAudit()

@@ -105,8 +105,12 @@ public class OpenApiTests
         var types = schema.GetProperty("type");
         var name = value.ValueKind switch
         {
-            JsonValueKind.String => "string", JsonValueKind.Number => "integer", JsonValueKind.True or JsonValueKind.False => "boolean",
-            JsonValueKind.Array => "array", JsonValueKind.Null => "null", _ => "object",
+            JsonValueKind.String => "string",
+            JsonValueKind.Number => "integer",
+            JsonValueKind.True or JsonValueKind.False => "boolean",
+            JsonValueKind.Array => "array",
+            JsonValueKind.Null => "null",
+            _ => "object",
         };
         Assert.True(types.ValueKind == JsonValueKind.Array ? types.EnumerateArray().Any(type => type.GetString() == name) : types.GetString() == name, $"{place}: {value} is no {types}");
         if (name == "array")

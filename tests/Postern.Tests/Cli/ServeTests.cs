@@ -52,6 +52,7 @@ public sealed class ServeTests : IDisposable
     }
 
     [Fact]
+    [Trait("attack", "B17")]
     public async Task Serve_AskedForSignedUrls_LogsNoQuery()
     {
         await using var postern = PosternProcess.Start(folder, ["--http", "127.0.0.1:0", "--https", "off", "--data", "data", "--log:level", "debug"]);

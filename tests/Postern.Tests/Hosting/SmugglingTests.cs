@@ -47,7 +47,8 @@ public sealed class SmugglingTests(GuardedServer server) : IClassFixture<Guarded
     [Trait("attack", "D1")]
     public async Task ChunkedBody_EveryForm_IsReadOneWayOrRefused()
     {
-        var requests = from coding in Codings from body in Bodies
+        var requests = from coding in Codings
+                       from body in Bodies
                        select $"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: {coding}\r\nConnection: close\r\n\r\n{body}";
         await Parallel.ForEachAsync(requests, Together, async (request, _) =>
         {

@@ -93,7 +93,10 @@ public sealed class MintPolicyTests
         var host = string.Join('.', Enumerable.Repeat(new string('a', 62), 4));
         var request = Request() with
         {
-            Subject = new string('é', 128), Uses = int.MaxValue, MaxDuration = TimeSpan.FromHours(24), FixConversation = true,
+            Subject = new string('é', 128),
+            Uses = int.MaxValue,
+            MaxDuration = TimeSpan.FromHours(24),
+            FixConversation = true,
             Origins = [.. Enumerable.Range(0, 10).Select(i => $"{i}{host}"[..250])],
         };
         Assert.False(Decide(Agent with { Id = new AgentId(new string('a', 64)) }, request, Forge.Now).IsDenied(out _, out var grant));

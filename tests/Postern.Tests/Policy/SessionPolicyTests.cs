@@ -84,7 +84,9 @@ public sealed class SessionPolicyTests
 
     private static AgentAccess Access(string access, string allowlist, bool require) => Node.Agent().Access with
     {
-        Private = access != "open", PrivateByDefault = access == "default", RequireOrigin = require,
+        Private = access != "open",
+        PrivateByDefault = access == "default",
+        RequireOrigin = require,
         Allowlist = allowlist.Length == 0 ? [] : AllowedHost.TryParse(allowlist, out var host, out _) ? [host] : throw new ArgumentException(allowlist),
     };
 

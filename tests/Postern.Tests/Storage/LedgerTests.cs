@@ -167,7 +167,14 @@ public sealed class LedgerTests
         await using var node = await Node.StartAsync(database);
         var entry = Event(AuditNames.CredentialMinted) with
         {
-            Project = new("p"), Agent = new("a"), Key = "k", Credential = "c", Session = "s", Subject = "ü😀", Detail = "d", Address = "::1",
+            Project = new("p"),
+            Agent = new("a"),
+            Key = "k",
+            Credential = "c",
+            Session = "s",
+            Subject = "ü😀",
+            Detail = "d",
+            Address = "::1",
         };
 
         await node.Ledger.RecordAsync(entry);

@@ -65,7 +65,7 @@ public sealed class OutageTests
         await Task.WhenAll(load);
 
         Assert.Empty(others);
-        Assert.True(failed > 0 && acknowledged > 100, $"{acknowledged} acknowledged, {failed} failed");
+        Assert.True(acknowledged > 100, $"{acknowledged} acknowledged, {failed} failed");
         // Whatever was acknowledged is there; what failed may be there too, for its commit was sent.
         Assert.InRange(Retry(() => node.Scalar<long>("select count(*) from audit where name = 'test'")), acknowledged, acknowledged + failed);
         // The feed lives.

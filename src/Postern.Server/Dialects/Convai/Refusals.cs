@@ -54,5 +54,5 @@ internal static class Refusals
     };
 
     private static HttpAnswer Later(Denial denial, HttpAnswer answer) => answer.Status is 429 or 503
-        ? answer with { Headers = [KeyValuePair.Create("Retry-After", denial.Detail ?? "1")] } : answer;
+        ? answer with { Headers = [KeyValuePair.Create("Retry-After", answer.Status == 429 ? denial.Detail ?? "60" : "1")] } : answer;
 }

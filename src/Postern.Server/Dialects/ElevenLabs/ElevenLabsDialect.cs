@@ -79,7 +79,7 @@ internal class ElevenLabsDialect : SocketDialect
         return Wire.Json(200, json =>
         {
             json.WriteString("signed_url"u8, url);
-            json.WriteString("expires_at"u8, credential.Grant.StartBy.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture));
+            json.WriteString("expires_at"u8, credential.Grant.StartBy.UtcDateTime.ToString("s", CultureInfo.InvariantCulture) + "Z");
             if (credential.Grant.ConversationId is not null)
             {
                 json.WriteString("conversation_id"u8, credential.Grant.ConversationId);

@@ -59,7 +59,8 @@ internal static class InitiationData
     // Applied last, over the client's: they are equal where both stand.
     private static Opening WithFixed(Session session, Opening opening) => session.Terms.Fixed.IsEmpty ? opening : opening with
     {
-        Upstream = FixedInitiation.Write(opening.Raw, session.Terms.Fixed), UpstreamReplaces = opening.Raw.Length > 0,
+        Upstream = FixedInitiation.Write(opening.Raw, session.Terms.Fixed),
+        UpstreamReplaces = opening.Raw.Length > 0,
         Overrides = Merged(opening.Overrides, session.Terms.Fixed.Fields),
         Variables = Merged(opening.Variables, session.Terms.Fixed.Variables),
     };

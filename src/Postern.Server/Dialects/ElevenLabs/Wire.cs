@@ -15,6 +15,11 @@ internal static class Wire
     // What is written is application/json or a WebSocket text, never inside a page: & and ' stay readable.
     private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    private const int LargestKept = 4096;
+
+    [ThreadStatic]
+    private static (ArrayBufferWriter<byte> Buffer, Utf8JsonWriter Json)? kept;
+
     /// <summary>An answer whose body is one object.</summary>
     public static HttpAnswer Json(int status, Action<Utf8JsonWriter> members) => new(status, Object(members));
 
@@ -29,12 +34,19 @@ internal static class Wire
     /// <summary>One value as UTF-8.</summary>
     public static byte[] Written(Action<Utf8JsonWriter> value)
     {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var json = new Utf8JsonWriter(buffer, Plain))
+        // Taken away while in use: a value may be written inside of a value.
+        var (buffer, json) = kept ?? Writer();
+        kept = null;
+        json.Reset(buffer);
+        value(json);
+        json.Flush();
+        var written = buffer.WrittenSpan.ToArray();
+        buffer.Clear(); // it held a credential
+        if (buffer.Capacity <= LargestKept)
         {
-            value(json);
+            kept = (buffer, json);
         }
-        return buffer.WrittenSpan.ToArray();
+        return written;
     }
 
     /// <summary>The error shape of REST: <c>{"detail":{type, code, message, status, request_id}}</c>, the id in x-trace-id too.</summary>
@@ -105,4 +117,10 @@ internal static class Wire
     });
 
     private static object PlaceOf(string part) => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var index) ? index : part;
+
+    private static (ArrayBufferWriter<byte> Buffer, Utf8JsonWriter Json) Writer()
+    {
+        var buffer = new ArrayBufferWriter<byte>(1024);
+        return (buffer, new Utf8JsonWriter(buffer, Plain));
+    }
 }

@@ -86,7 +86,8 @@ internal sealed class OwnDialect : Dialect
             json.WriteNumber("status"u8, status);
             json.WriteString("detail"u8, sentence);
             json.WriteString("reason"u8, denial.Reason.ToString());
-        }) with { ContentType = "application/problem+json" };
+        }) with
+        { ContentType = "application/problem+json" };
     }
 
     private static Decision<ChangeRequest> ReadChange(WireRequest request) =>

@@ -106,7 +106,7 @@ public class TokenTests
     }
 
     // One pair after the other would never race: both are sent at once, many pairs at a time.
-    [Theory]
+    [Theory(Timeout = 240_000)]
     [InlineData(Engine.Sqlite)]
     [InlineData(Engine.Postgres)]
     [Trait("attack", "B12")]

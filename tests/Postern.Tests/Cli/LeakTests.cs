@@ -1,0 +1,105 @@
+using System.Net.WebSockets;
+using System.Text;
+using System.Text.Json;
+using Postern.Tests.Flow;
+
+namespace Postern.Tests.Cli;
+
+/// <summary>No secret leaves the answer that made it: not into the log at its most talkative, not into the database. And how the server stops.</summary>
+public sealed class LeakTests : IDisposable
+{
+    private const string Key = "leak-canary-key-0123456789-abcdefghij";
+    private const string UpstreamSecret = "upstream-canary-9876543210";
+
+    private readonly string folder = System.IO.Directory.CreateTempSubdirectory("postern-leak-").FullName;
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    [Trait("attack", "B17")]
+    public async Task Secrets_InLogsAndFiles_AreNowhere()
+    {
+        await using var process = Start();
+        using var client = await ClientAsync(process);
+        var secrets = new List<string> { Key, UpstreamSecret };
+        foreach (var kind in new[] { "signed_url", "client_secret", "personal_access_token" })
+        {
+            using var minted = await client.PostAsync("/v1/credentials", TestPostern.Json($$"""{"kind":"{{kind}}","agent_id":"agent_echo"}"""), Cancel);
+            var answer = JsonElement.Parse(await minted.Content.ReadAsStringAsync(Cancel));
+            secrets.Add(answer.GetProperty("credential").GetString()!);
+            if (kind == "signed_url")
+            {
+                using var socket = await ConnectTests.Open(answer.GetProperty("signed_url").GetString()!, null, "convai");
+                await ConnectTests.Refusal(answer.GetProperty("signed_url").GetString()!.Replace("agent_echo", "agent_other", StringComparison.Ordinal));
+            }
+        }
+        using var upstream = await client.PutAsync("/api/agents/agent_echo/upstream", TestPostern.Json($$$"""{"kind":"relay","url":"ws://127.0.0.1:9/a","headers":{"x-secret":"{{{UpstreamSecret}}}"}}"""), Cancel);
+        Assert.True(upstream.IsSuccessStatusCode, await upstream.Content.ReadAsStringAsync(Cancel));
+        using var shown = await client.GetAsync("/api/agents/agent_echo/upstream", Cancel);
+        Assert.DoesNotContain(UpstreamSecret, await shown.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+
+        process.Terminate();
+        var (code, output, errors) = await process.EndAsync();
+        Assert.Equal(0, code);
+        foreach (var secret in secrets)
+        {
+            Assert.DoesNotContain(secret, output + errors, StringComparison.Ordinal);
+            // A credential's signature is the part that makes it one.
+            var telling = Encoding.UTF8.GetBytes(secret.Split('.')[^1]);
+            foreach (var file in System.IO.Directory.GetFiles(folder, "*", SearchOption.AllDirectories))
+            {
+                Assert.False(File.ReadAllBytes(file).AsSpan().IndexOf(telling) >= 0, $"a secret stands in {Path.GetFileName(file)}");
+            }
+        }
+    }
+
+    [Fact]
+    [Trait("attack", "G14")]
+    public async Task Terminated_LiveSession_IsToldAndRecordedWithinTheGrace()
+    {
+        await using var process = Start();
+        using var client = await ClientAsync(process);
+        var url = JsonElement.Parse(await client.GetStringAsync("/v1/convai/conversation/get-signed-url?agent_id=agent_echo", Cancel)).GetProperty("signed_url").GetString()!;
+        using var socket = await ConnectTests.Open(url, null, "convai");
+        await socket.SendAsync("""{"type":"conversation_initiation_client_data"}"""u8.ToArray(), WebSocketMessageType.Text, true, Cancel);
+        await ConnectTests.Text(socket);
+
+        process.Terminate();
+        WebSocketReceiveResult result;
+        var buffer = new byte[8192];
+        do
+        {
+            result = await socket.ReceiveAsync(buffer, Cancel);
+        } while (result.MessageType != WebSocketMessageType.Close);
+        await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, "", Cancel);
+        var (code, _, errors) = await process.EndAsync();
+
+        Assert.Equal((1001, "The server is shutting down."), ((int)result.CloseStatus!, result.CloseStatusDescription));
+        Assert.True(code == 0, errors);
+        Assert.Equal((1, 1), Ended());
+    }
+
+    public void Dispose() => System.IO.Directory.Delete(folder, recursive: true);
+
+    private PosternProcess Start() => PosternProcess.Start(folder,
+        ["serve", "--http", "127.0.0.1:0", "--https", "off", "--data", Path.Combine(folder, "data"), "--log:level", "debug", "--agents:allow-private-upstreams", "true"],
+        ("POSTERN_API_KEY", Key));
+
+    private static async Task<HttpClient> ClientAsync(PosternProcess process)
+    {
+        var client = new HttpClient { BaseAddress = new Uri((await process.LineAsync("Listening on http://")).Split(' ')[^1]) };
+        client.DefaultRequestHeaders.Add("xi-api-key", Key);
+        return client;
+    }
+
+    private (long Sessions, long Rows) Ended()
+    {
+        using var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(folder, "data", "postern.db")}");
+        connection.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = "select (select count(*) from session where end_reason = 'Shutdown'), (select count(*) from audit where name = 'session.ended' and reason = 'Shutdown')";
+        using var reader = command.ExecuteReader();
+        reader.Read();
+        return (reader.GetInt64(0), reader.GetInt64(1));
+    }
+}
