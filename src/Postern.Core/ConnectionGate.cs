@@ -56,12 +56,25 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         if (presented.Credential is { Grant.HasFixed: true } locked)
         {
             terms = terms with { Fixed = await ledger.ReadFixedAsync(locked.Id) };
+            if (terms.Fixed.IsEmpty)
+            {
+                // Their row is gone, as after an old backup was restored: opening would drop the lock without a word.
+                return Refuse(request, locked, new Denial(DenialReason.Unavailable, "the fixed values are not in the ledger"), now);
+            }
         }
         var session = new Session(presented.Credential?.Grant.ConversationId ?? Session.CreateId(), agent, presented.Credential, terms, now);
         return await ledger.OpenAsync(session, Started(request, session)) is { } reason
             ? Refuse(request, presented.Credential, new Denial(reason), now)
             : session;
     }
+
+    /// <summary>
+    /// Whether an admitted session may still go on; to be asked once it is on its leash, as a revocation or a deletion that came
+    /// between its commit and then has ended only the sessions that were there.
+    /// </summary>
+    public bool StillHolds(Session session) =>
+        directory.Find(session.Agent.Id) is not null
+        && (session.Credential is not { Kind: not CredentialKind.PersonalAccessToken } credential || !directory.IsRevoked(credential.Id));
 
     /// <summary>
     /// Who presents a credential, for a request that is no session: verified and alive as at <see cref="AdmitAsync"/>, but nothing is

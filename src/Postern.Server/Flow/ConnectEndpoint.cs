@@ -116,6 +116,10 @@ internal sealed class ConnectEndpoint(
         var end = new SessionEnd(SessionEndReason.InternalError, 1006);
         var leash = new Leash();
         live.Add(session, leash);
+        if (!gate.StillHolds(session))
+        {
+            leash.End(SessionEndReason.Revoked);
+        }
         try
         {
             var activity = new SessionActivity(clock);

@@ -174,6 +174,23 @@ public class SessionTests
     }
 
     [Fact]
+    public async Task FixedValues_WhoseRowIsGone_OpenNothing()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var minted = await postern.Client.PostAsync("/v1/convai/conversation/get-signed-url", TestPostern.Json(
+            """{"agent_id":"agent_echo","dynamic_variables":{"plan":"gold"}}"""), Cancel);
+        var url = JsonElement.Parse(await minted.Content.ReadAsStringAsync(Cancel)).GetProperty("signed_url").GetString()!;
+        using (var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(postern.Folder, "postern.db")}"))
+        {
+            connection.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText = "delete from credential";
+            Assert.Equal(1, command.ExecuteNonQuery());
+        }
+        Assert.Equal(1011, (await ConnectTests.Refusal(url)).Code);
+    }
+
+    [Fact]
     [Trait("attack", "B16")]
     public async Task RevokedCredential_LiveSession_IsClosedAndNoNewOneOpens()
     {
