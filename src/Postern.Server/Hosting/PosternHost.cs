@@ -100,7 +100,7 @@ internal sealed class PosternHost : IAsyncDisposable
         WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)
     {
         var mint = new CredentialMint(directory, ledger, options.Lifetimes, clock);
-        var gate = new ConnectionGate(directory, ledger, clock) { LongestUserToken = options.UserTokens.MaxLifetime };
+        var gate = new ConnectionGate(directory, ledger, clock) { LongestUserToken = options.UserTokens.MaxLifetime, Accepted = store.UserTokenUse.Note };
         var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
         var address = new ServerAddress(options);
 
@@ -131,8 +131,11 @@ internal sealed class PosternHost : IAsyncDisposable
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
         new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
+        var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
+        new SecretKeysRest(algolia, store.UserTokenKeys, store.UserTokenUse, store.Feed, directory).Map(app);
         AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
+        new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
         new SessionsAdmin(admin, live).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);

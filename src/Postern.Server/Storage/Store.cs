@@ -25,10 +25,12 @@ internal sealed class Store : IAsyncDisposable
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
+        UserTokenKeys = new UserTokenKeyStore(Database, Writer, secrets, clock);
+        UserTokenUse = new UserTokenUse(UserTokenKeys, clock);
         Conversations = new ConversationStore(Database, Writer);
         Speakers = new SpeakerStore(Database, Writer, clock);
         TryCodes = new TryCodes(Database, Writer, clock);
-        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, options, clock);
+        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, UserTokenKeys, options, clock);
     }
 
     public Database Database { get; }
@@ -37,6 +39,8 @@ internal sealed class Store : IAsyncDisposable
     public AgentStore Agents { get; }
     public KeyStore Keys { get; }
     public CredentialStore Credentials { get; }
+    public UserTokenKeyStore UserTokenKeys { get; }
+    public UserTokenUse UserTokenUse { get; }
     public ConversationStore Conversations { get; }
     public SpeakerStore Speakers { get; }
     public TryCodes TryCodes { get; }
@@ -81,6 +85,8 @@ internal sealed class Store : IAsyncDisposable
     {
         await Feed.DisposeAsync();
         await Refusals.FlushAsync();
+        await UserTokenUse.FlushAsync();
+        UserTokenUse.Dispose();
         Refusals.Dispose();
         await Writer.DisposeAsync();
         await Database.DisposeAsync();
