@@ -232,7 +232,7 @@ internal sealed class HttpSessionEndpoint(
     private bool IsOf(string conversation, Agent agent, string? user) =>
         (answering.GetValueOrDefault(conversation) ?? rooms.Find(conversation)) is { } now
             ? now.Session.Agent.Id == agent.Id && now.User == user
-            : conversations.Read(conversation) is { } row && row.Project == agent.Project && row.Agent == agent.Id && row.User == user;
+            : conversations.Read(conversation) is { } row && row.Owner.Project == agent.Project && row.Owner.Agent == agent.Id && row.User == user;
 
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
