@@ -34,6 +34,7 @@ internal sealed class PosternOptions
     public ClientSecretOptions ClientSecrets { get; } = new();
     public RealtimeOptions Realtime { get; } = new();
     public PersonalAccessTokenOptions PersonalAccessTokens { get; } = new();
+    public UserTokenOptions UserTokens { get; } = new();
     public SessionOptions Sessions { get; } = new();
     public LimitOptions Limits { get; } = new();
     public MemoryOptions Memory { get; } = new();
@@ -108,6 +109,13 @@ internal sealed class PersonalAccessTokenOptions
 
     [Setting("The age beyond which no extension carries a token.", Min = "10s", Max = "24h")]
     public TimeSpan MaxAge { get; set; } = TimeSpan.FromHours(24);
+}
+
+/// <summary>The tokens by which customers' backends name their users.</summary>
+internal sealed class UserTokenOptions
+{
+    [Setting("The longest lifetime of a user token that is believed, counted from its `iat`, or from now when it has none.", Min = "1m", Max = "30d")]
+    public TimeSpan MaxLifetime { get; set; } = TimeSpan.FromHours(24);
 }
 
 /// <summary>The limits of every live session.</summary>
