@@ -35,8 +35,10 @@ internal sealed class PosternOptions
     public ClientSecretOptions ClientSecrets { get; } = new();
     public RealtimeOptions Realtime { get; } = new();
     public PersonalAccessTokenOptions PersonalAccessTokens { get; } = new();
+    public UserTokenOptions UserTokens { get; } = new();
     public SessionOptions Sessions { get; } = new();
     public LimitOptions Limits { get; } = new();
+    public MemoryOptions Memory { get; } = new();
     public SecretOptions Secrets { get; } = new();
     public ShutdownOptions Shutdown { get; } = new();
     public LogOptions Log { get; } = new();
@@ -132,6 +134,13 @@ internal sealed class PersonalAccessTokenOptions
     public TimeSpan MaxAge { get; set; } = TimeSpan.FromHours(24);
 }
 
+/// <summary>The tokens by which customers' backends name their users.</summary>
+internal sealed class UserTokenOptions
+{
+    [Setting("The longest lifetime of a user token that is believed, counted from its `iat`, or from now when it has none.", Min = "1m", Max = "30d")]
+    public TimeSpan MaxLifetime { get; set; } = TimeSpan.FromHours(24);
+}
+
 /// <summary>The limits of every live session.</summary>
 internal sealed class SessionOptions
 {
@@ -168,6 +177,16 @@ internal sealed class LimitOptions
 
     [Setting("The refused credentials a minute after which an address is answered 429.", Min = "1", Max = "1000000")]
     public int RefusalsPerAddressPerMinute { get; set; } = 60;
+}
+
+/// <summary>How much an agent remembers of one end user.</summary>
+internal sealed class MemoryOptions
+{
+    [Setting("The most records that an agent remembers of one end user.", Min = "1", Max = "10000")]
+    public int MaxRecords { get; set; } = 500;
+
+    [Setting("The most bytes that they may have together, as stored.", Min = "4096", Max = "16777216")]
+    public int MaxBytes { get; set; } = 262144;
 }
 
 /// <summary>What protects stored secrets.</summary>

@@ -11,7 +11,7 @@ internal static class Commands
     public static readonly IReadOnlyList<Command> All =
     [
         new("serve", [], [], "Starts the server; this is what happens without a command, too.", ServeCommand.RunAsync),
-        new("keys create", [], ["--project", "--name", "--scopes"], "Makes an API key and shows it once. Scopes: mint, agents_read, agents_write, conversations_read, admin; all when left out.", KeyCommands.CreateAsync),
+        new("keys create", [], ["--project", "--name", "--scopes"], "Makes an API key and shows it once. Scopes: mint, agents_read, agents_write, conversations_read, admin, converse; all when left out. A page may be given a key that holds converse alone.", KeyCommands.CreateAsync),
         new("keys list", [], [], "Lists the API keys, without their texts.", KeyCommands.ListAsync),
         new("keys revoke", ["KEY_ID"], [], "Refuses an API key from now on.", KeyCommands.RevokeAsync),
         new("keys rotate-signing", [], ["--keep"], "Signs with a new key from now on; what the old one signed is believed for --keep (24h).", KeyCommands.RotateAsync),

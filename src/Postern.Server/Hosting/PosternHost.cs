@@ -6,6 +6,7 @@ using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Admin;
 using Postern.Server.Agents;
+using Postern.Server.Dialects.Algolia;
 using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Observability;
@@ -100,10 +101,11 @@ internal sealed class PosternHost : IAsyncDisposable
         WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)
     {
         var mint = new CredentialMint(directory, ledger, options.Lifetimes, clock);
-        var gate = new ConnectionGate(directory, ledger, clock);
+        var gate = new ConnectionGate(directory, ledger, clock) { LongestUserToken = options.UserTokens.MaxLifetime };
         var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
         var address = new ServerAddress(options);
 
+        AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
         app.UseMiddleware<PersonalAccessTokenGuard>(gate, Dialects.Dialects.All.OfType<Dialects.HttpDialect>().First(), clock);
@@ -131,6 +133,7 @@ internal sealed class PosternHost : IAsyncDisposable
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
         new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
+        AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
         new SessionsAdmin(admin, live).Map(app);
