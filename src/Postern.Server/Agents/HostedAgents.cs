@@ -1,11 +1,13 @@
+using Postern.Core.Conversations;
 using Postern.Core.Sessions;
 using Postern.Server.Agents.Chat;
+using Postern.Server.Storage;
 using Upstream = Postern.Core.Agents.Upstream;
 
 namespace Postern.Server.Agents;
 
 /// <summary>The agents hosted here: which one a session converses with is what its agent's upstream says.</summary>
-internal sealed class HostedAgents(PosternOptions options, ILogger<HostedAgents> log, TimeProvider clock) : IDisposable
+internal sealed class HostedAgents(PosternOptions options, MemoryStore memories, ILogger<HostedAgents> log, TimeProvider clock) : IDisposable
 {
     private readonly ChatEndpoints endpoints = new(options);
 
@@ -21,5 +23,6 @@ internal sealed class HostedAgents(PosternOptions options, ILogger<HostedAgents>
 
     public void Dispose() => endpoints.Dispose();
 
-    private static AgentMemory? MemoryOf(Session session) => null;
+    private AgentMemory? MemoryOf(Session session) =>
+        session.Terms.Subject is { Length: > 0 } subject ? new AgentMemory(memories, new Owner(session.Agent.Project, session.Agent.Id, subject), clock) : null;
 }

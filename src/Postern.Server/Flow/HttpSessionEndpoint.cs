@@ -101,7 +101,7 @@ internal sealed class HttpSessionEndpoint(
         try
         {
             using var longest = timers.Schedule(leash, session.Terms.EndBy - session.StartedAt);
-            await using var recorder = new ConversationRecorder(conversations, session, clock);
+            await using var recorder = new ConversationRecorder(conversations, session, clock, opened.Request.Conversation);
             recorder.Begin(Opening.None with { ClaimedSubject = opened.Request.Connect.Subject }, textOnly: true);
             await answer(opened, ActsAsync(opened, recorder, leash, context.RequestAborted));
             end = leash.TryGet(out var reason, out var detail) ? new SessionEnd(reason, Frames.NoCode, detail) : new SessionEnd(SessionEndReason.AgentClosed, Frames.NoCode);

@@ -115,7 +115,8 @@ internal sealed class PosternHost : IAsyncDisposable
             mints.Map(app, dialect);
         }
         var timers = new SessionTimers(clock);
-        var agents = new HostedAgents(options, app.Services.GetRequiredService<ILogger<HostedAgents>>(), clock);
+        var agents = new HostedAgents(options, store.Memory, app.Services.GetRequiredService<ILogger<HostedAgents>>(), clock);
+        app.Lifetime.ApplicationStopped.Register(agents.Dispose);
         var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
