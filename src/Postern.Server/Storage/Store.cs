@@ -27,7 +27,12 @@ internal sealed class Store : IAsyncDisposable
         Credentials = new CredentialStore(Database);
         UserTokenKeys = new UserTokenKeyStore(Database, Writer, secrets, clock);
         UserTokenUse = new UserTokenUse(UserTokenKeys, clock);
-        Conversations = new ConversationStore(Database, Writer);
+        ConversationMove.Run(Database, secrets);
+        Conversations = new ConversationStore(Database, Writer, secrets);
+        Votes = new VoteStore(Database, Writer, secrets, Conversations);
+        Memory = new MemoryStore(Database, Writer, secrets, options.Memory);
+        UserData = new UserData(Database, Writer);
+        Sweep = new ConversationSweep(Database, Writer);
         Speakers = new SpeakerStore(Database, Writer, clock);
         TryCodes = new TryCodes(Database, Writer, clock);
         Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, UserTokenKeys, options, clock);
@@ -42,6 +47,10 @@ internal sealed class Store : IAsyncDisposable
     public UserTokenKeyStore UserTokenKeys { get; }
     public UserTokenUse UserTokenUse { get; }
     public ConversationStore Conversations { get; }
+    public VoteStore Votes { get; }
+    public MemoryStore Memory { get; }
+    public UserData UserData { get; }
+    public ConversationSweep Sweep { get; }
     public SpeakerStore Speakers { get; }
     public TryCodes TryCodes { get; }
     public DirectoryFeed Feed { get; }
