@@ -59,7 +59,7 @@ internal static class Upstream
         try
         {
             var addresses = await ResolveAsync(address, target.AllowPrivateAddresses, time.Token);
-            stream = new NetworkStream(await DialAsync(addresses, address.Port, time.Token), ownsSocket: true);
+            stream = new SocketStream(await DialAsync(addresses, address.Port, time.Token));
             if (address.Tls) stream = await SecureAsync(stream, address, target, time.Token);
             return await OpenAsync(stream, address, target, time.Token);
         }
