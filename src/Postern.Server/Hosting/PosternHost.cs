@@ -62,7 +62,7 @@ internal sealed class PosternHost : IAsyncDisposable
             KestrelSettings.Apply(builder, options, certificates);
             app = builder.Build();
 
-            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node);
+            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node, options.Limits.PublicSessionsPerAddress);
             var live = new LiveSessions();
             store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);

@@ -9,7 +9,7 @@ namespace Postern.Tests.Flow;
 /// <summary>Sessions from the mint to their end, through the front door.</summary>
 public class SessionTests
 {
-    private const string Hello = """{"type":"conversation_initiation_client_data"}""";
+    internal const string Hello = """{"type":"conversation_initiation_client_data"}""";
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -287,9 +287,9 @@ public class SessionTests
 
     private static string Credential(string url) => url[url.IndexOf("psu_", StringComparison.Ordinal)..].Split('&')[0];
 
-    private static Task Send(ClientWebSocket socket, string text) => socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, Cancel);
+    internal static Task Send(ClientWebSocket socket, string text) => socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, Cancel);
 
-    private static async Task<bool> Eventually(Func<bool> holds)
+    internal static async Task<bool> Eventually(Func<bool> holds)
     {
         for (var i = 0; i < 60; i++)
         {
