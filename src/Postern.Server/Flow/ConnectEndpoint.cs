@@ -196,7 +196,7 @@ internal sealed class ConnectEndpoint(
         {
             return (client, default, null);
         }
-        var opening = new RelayOpening(client, message => Judge(dialect, session, message), limits.MaxMessageBytes, leash);
+        var opening = new RelayOpening(client, dialect.Skips, message => Judge(dialect, session, message), limits.MaxMessageBytes, leash);
         if (await opening.ReadAsync(options.Sessions.FirstMessageWait) is not { } refused)
         {
             return (opening.Client, opening.Frames, null);
