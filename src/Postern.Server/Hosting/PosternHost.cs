@@ -5,6 +5,7 @@ using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Admin;
+using Postern.Server.Agents;
 using Postern.Server.Dialects.Algolia;
 using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
@@ -18,14 +19,16 @@ namespace Postern.Server.Hosting;
 internal sealed class PosternHost : IAsyncDisposable
 {
     private readonly WebApplication app;
+    private readonly NodeFile node;
     private readonly Store store;
     private readonly CertificateSource? certificates;
     private readonly LiveSessions live;
     private readonly PosternOptions options;
     private readonly TimeProvider clock;
 
-    private PosternHost(WebApplication app, Store store, CertificateSource? certificates, LiveSessions live, PosternOptions options, TimeProvider clock) =>
-        (this.app, this.store, this.certificates, this.live, this.options, this.clock) = (app, store, certificates, live, options, clock);
+    private PosternHost(
+        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, PosternOptions options, TimeProvider clock) =>
+        (this.app, this.node, this.store, this.certificates, this.live, this.options, this.clock) = (app, node, store, certificates, live, options, clock);
 
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
@@ -45,15 +48,16 @@ internal sealed class PosternHost : IAsyncDisposable
     /// <exception cref="RefusedException">Something else keeps it from starting; the message says how to mend it.</exception>
     public static async Task<PosternHost> StartAsync(PosternOptions options, TimeProvider clock, string? wantedKey = null)
     {
-        var store = Store.Open(options, clock);
+        var node = NodeFile.Claim(options.Data);
+        Store? store = null;
         WebApplication? app = null;
         CertificateSource? certificates = null;
         try
         {
+            store = Store.Open(options, clock);
             var firstKey = await store.FirstStartAsync(options, wantedKey);
             var firstTryCode = firstKey is null ? null : await store.TryCodes.CreateAsync();
-            var node = NodeName(options);
-            await store.EndLostSessionsAsync(node);
+            await store.EndLostSessionsAsync(node.Name);
             var directory = store.Feed.Load(store.Keys.ReadRing()!);
 
             var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -63,13 +67,13 @@ internal sealed class PosternHost : IAsyncDisposable
             KestrelSettings.Apply(builder, options, certificates);
             app = builder.Build();
 
-            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node);
+            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node.Name, options.Limits.PublicSessionsPerAddress);
             var live = new LiveSessions();
             store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
-            return new PosternHost(app, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
+            return new PosternHost(app, node, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -78,7 +82,11 @@ internal sealed class PosternHost : IAsyncDisposable
                 await app.DisposeAsync();
             }
             certificates?.Dispose();
-            await store.DisposeAsync();
+            if (store is not null)
+            {
+                await store.DisposeAsync();
+            }
+            node.Dispose();
             throw;
         }
     }
@@ -94,6 +102,7 @@ internal sealed class PosternHost : IAsyncDisposable
         await app.DisposeAsync();
         certificates?.Dispose();
         await store.DisposeAsync();
+        node.Dispose();
     }
 
     private static void Map(
@@ -114,13 +123,15 @@ internal sealed class PosternHost : IAsyncDisposable
             mints.Map(app, dialect);
         }
         var timers = new SessionTimers(clock);
-        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
+        var agents = new HostedAgents(options, store.Memory, app.Services.GetRequiredService<ILogger<HostedAgents>>(), clock);
+        app.Lifetime.ApplicationStopped.Register(agents.Dispose);
+        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
         }
         var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
-        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {
             sessionsByHttp.Map(app, dialect);
@@ -156,16 +167,5 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             live.End(session => session.Agent.Id.Value == id, SessionEndReason.Revoked);
         }
-    }
-
-    // A node is a data folder: sessions that it has left open are its own to end at the next start.
-    private static string NodeName(PosternOptions options)
-    {
-        var file = Path.Combine(options.Data, "node");
-        if (!File.Exists(file))
-        {
-            File.WriteAllText(file, "node_" + RandomText.Base62(12));
-        }
-        return File.ReadAllText(file).Trim();
     }
 }
