@@ -152,6 +152,17 @@ public class TalkTests
     }
 
     [Fact]
+    public async Task ContextualUpdate_IsTheUsersWordAndNoInstruction()
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        using var client = await OpenAsync(postern, await postern.ChatAgentAsync(chat));
+        await client.SayAsync("""{"type":"contextual_update","text":"page 2 is open"}""");
+        await client.SayAsync("""{"type":"user_message","text":"what do I see?"}""");
+        Assert.Equal([("user", "[Context from the application: page 2 is open]"), ("user", "what do I see?")], (await chat.NextAsync()).Messages);
+    }
+
+    [Fact]
     public async Task LongConversation_IsSentInItsLastPart()
     {
         await using var chat = await FakeChat.StartAsync();
