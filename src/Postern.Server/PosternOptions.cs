@@ -175,6 +175,9 @@ internal sealed class LimitOptions
     [Setting("The largest request body, in bytes; the routes that write agents take 1 MiB.", Min = "1024", Max = "1048576")]
     public int MaxRequestBodyBytes { get; set; } = 65536;
 
+    [Setting("The sessions with public agents that one address may hold at one time.", Min = "1", Max = "1000000")]
+    public int PublicSessionsPerAddress { get; set; } = 100;
+
     [Setting("The refused credentials a minute after which an address is answered 429.", Min = "1", Max = "1000000")]
     public int RefusalsPerAddressPerMinute { get; set; } = 60;
 }

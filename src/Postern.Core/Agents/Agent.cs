@@ -41,9 +41,11 @@ public sealed record Agent(
 public sealed record AgentAccess(
     bool Private, bool PrivateByDefault, ImmutableArray<AllowedHost> Allowlist, bool RequireOrigin, FrozenSet<string> OverridePermissions);
 
-/// <summary>What one session may consume.</summary>
+/// <summary>What an agent's sessions may consume, each and together.</summary>
 /// <param name="MaxDuration">Longest duration of a session; always set, a public agent without an end would be an open purse.</param>
-public sealed record AgentLimits(TimeSpan MaxDuration);
+/// <param name="AtOnce">How many sessions may live at one time, on all nodes together; null is any number.</param>
+/// <param name="Daily">How many may begin in a day of UTC; null is any number.</param>
+public sealed record AgentLimits(TimeSpan MaxDuration, int? AtOnce = null, int? Daily = null);
 
 /// <summary>What a credential gets when the mint says nothing.</summary>
 /// <param name="StartWithin">How long a signed URL or conversation token can start a session.</param>

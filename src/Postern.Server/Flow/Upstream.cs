@@ -58,7 +58,7 @@ internal static class Upstream
         Stream? stream = null;
         try
         {
-            stream = new NetworkStream(await DialAsync(address.Host, address.Port, target.AllowPrivateAddresses, time.Token), ownsSocket: true);
+            stream = new SocketStream(await DialAsync(address.Host, address.Port, target.AllowPrivateAddresses, time.Token));
             if (address.Tls) stream = await SecureAsync(stream, address, target, time.Token);
             return await OpenAsync(stream, address, target, time.Token);
         }
