@@ -133,6 +133,11 @@ internal sealed class PosternHost : IAsyncDisposable
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
         new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
+        var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
+        new UserConversationsRest(algolia, store.Conversations, store.Votes, directory, clock).Map(app);
+        new FeedbackRest(algolia, store.Votes, directory, clock).Map(app);
+        new MemoryRest(algolia, store.Memory, directory, clock).Map(app);
+        new UserDataRest(algolia, store, clock).Map(app);
         AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
