@@ -101,7 +101,7 @@ internal sealed class PosternHost : IAsyncDisposable
         WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)
     {
         var mint = new CredentialMint(directory, ledger, options.Lifetimes, clock);
-        var gate = new ConnectionGate(directory, ledger, clock) { LongestUserToken = options.UserTokens.MaxLifetime };
+        var gate = new ConnectionGate(directory, ledger, clock) { LongestUserToken = options.UserTokens.MaxLifetime, Accepted = store.UserTokenUse.Note };
         var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
         var address = new ServerAddress(options);
 
@@ -138,8 +138,10 @@ internal sealed class PosternHost : IAsyncDisposable
         new FeedbackRest(algolia, store.Votes, directory, clock).Map(app);
         new MemoryRest(algolia, store.Memory, directory, clock).Map(app);
         new UserDataRest(algolia, store, clock).Map(app);
+        new SecretKeysRest(algolia, store.UserTokenKeys, store.UserTokenUse, store.Feed, directory).Map(app);
         AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
+        new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
         new SessionsAdmin(admin, live).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);

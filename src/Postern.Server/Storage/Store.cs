@@ -31,9 +31,11 @@ internal sealed class Store : IAsyncDisposable
         Memory = new MemoryStore(Database, Writer, secrets, options.Memory);
         UserData = new UserData(Database, Writer);
         Sweep = new ConversationSweep(Database, Writer);
+        UserTokenKeys = new UserTokenKeyStore(Database, Writer, secrets, clock);
+        UserTokenUse = new UserTokenUse(UserTokenKeys, clock);
         Speakers = new SpeakerStore(Database, Writer, clock);
         TryCodes = new TryCodes(Database, Writer, clock);
-        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, options, clock);
+        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, UserTokenKeys, options, clock);
     }
 
     public Database Database { get; }
@@ -42,6 +44,8 @@ internal sealed class Store : IAsyncDisposable
     public AgentStore Agents { get; }
     public KeyStore Keys { get; }
     public CredentialStore Credentials { get; }
+    public UserTokenKeyStore UserTokenKeys { get; }
+    public UserTokenUse UserTokenUse { get; }
     public ConversationStore Conversations { get; }
     public VoteStore Votes { get; }
     public MemoryStore Memory { get; }
@@ -90,6 +94,8 @@ internal sealed class Store : IAsyncDisposable
     {
         await Feed.DisposeAsync();
         await Refusals.FlushAsync();
+        await UserTokenUse.FlushAsync();
+        UserTokenUse.Dispose();
         Refusals.Dispose();
         await Writer.DisposeAsync();
         await Database.DisposeAsync();
