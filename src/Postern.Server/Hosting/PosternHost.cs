@@ -22,11 +22,12 @@ internal sealed class PosternHost : IAsyncDisposable
     private readonly Store store;
     private readonly CertificateSource? certificates;
     private readonly LiveSessions live;
+    private readonly DailySweep sweep;
     private readonly PosternOptions options;
     private readonly TimeProvider clock;
 
-    private PosternHost(WebApplication app, Store store, CertificateSource? certificates, LiveSessions live, PosternOptions options, TimeProvider clock) =>
-        (this.app, this.store, this.certificates, this.live, this.options, this.clock) = (app, store, certificates, live, options, clock);
+    private PosternHost(WebApplication app, Store store, CertificateSource? certificates, LiveSessions live, DailySweep sweep, PosternOptions options, TimeProvider clock) =>
+        (this.app, this.store, this.certificates, this.live, this.sweep, this.options, this.clock) = (app, store, certificates, live, sweep, options, clock);
 
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
@@ -70,7 +71,8 @@ internal sealed class PosternHost : IAsyncDisposable
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
-            return new PosternHost(app, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
+            var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
+            return new PosternHost(app, store, certificates, live, sweep, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -92,6 +94,7 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             await app.StopAsync(grace.Token);
         }
+        await sweep.DisposeAsync();
         await app.DisposeAsync();
         certificates?.Dispose();
         await store.DisposeAsync();
