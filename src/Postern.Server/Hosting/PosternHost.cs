@@ -6,6 +6,7 @@ using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Admin;
 using Postern.Server.Dialects.Algolia;
+using Postern.Server.Agents;
 using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Observability;
@@ -114,13 +115,14 @@ internal sealed class PosternHost : IAsyncDisposable
             mints.Map(app, dialect);
         }
         var timers = new SessionTimers(clock);
-        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
+        var agents = new HostedAgents(clock);
+        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
         }
         var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
-        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {
             sessionsByHttp.Map(app, dialect);

@@ -66,6 +66,9 @@ internal sealed class SessionConfiguration
     /// <summary>Whether answers are spoken.</summary>
     public bool Speaks => IsSpoken(effective["output_modalities"]);
 
+    /// <summary>What the session adds to the agent's prompt.</summary>
+    public string Instructions => effective["instructions"] is JsonValue value && value.TryGetValue<string>(out var text) ? text : "";
+
     /// <summary>Whether these modalities have sound among them.</summary>
     public static bool IsSpoken(JsonNode? modalities) =>
         modalities is JsonArray list && list.Any(item => item is JsonValue value && value.TryGetValue<string>(out var text) && text == "audio");

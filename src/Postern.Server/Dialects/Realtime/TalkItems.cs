@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Postern.Core;
+using Postern.Server.Agents;
 
 namespace Postern.Server.Dialects.Realtime;
 
@@ -24,6 +25,11 @@ internal sealed class TalkItems
     public (string Text, bool IsSpoken)? LastWord =>
         items.FindLast(item => Text(item, "type") == "function_call_output" || Text(item, "role") == "user") is { } item
             ? (Words(item), item["content"] is JsonArray content && content.Any(part => Text(part, "type") == "input_audio")) : null;
+
+    /// <summary>What the items say, in order.</summary>
+    public List<Said> Conversation() => [.. items
+        .Select(item => new Said(Text(item, "role") switch { "assistant" => SaidBy.Agent, "system" => SaidBy.Application, _ => SaidBy.User }, Words(item)))
+        .Where(said => said.Text.Length > 0)];
 
     /// <summary>Adds an item behind another; behind the last when <paramref name="previous"/> is null, at the start when it is "root". The id before it is returned.</summary>
     public string? Add(JsonObject item, string? previous = null)
