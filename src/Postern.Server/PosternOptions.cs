@@ -37,6 +37,7 @@ internal sealed class PosternOptions
     public UserTokenOptions UserTokens { get; } = new();
     public SessionOptions Sessions { get; } = new();
     public LimitOptions Limits { get; } = new();
+    public MemoryOptions Memory { get; } = new();
     public SecretOptions Secrets { get; } = new();
     public ShutdownOptions Shutdown { get; } = new();
     public LogOptions Log { get; } = new();
@@ -153,6 +154,16 @@ internal sealed class LimitOptions
 
     [Setting("The refused credentials a minute after which an address is answered 429.", Min = "1", Max = "1000000")]
     public int RefusalsPerAddressPerMinute { get; set; } = 60;
+}
+
+/// <summary>How much an agent remembers of one end user.</summary>
+internal sealed class MemoryOptions
+{
+    [Setting("The most records that an agent remembers of one end user.", Min = "1", Max = "10000")]
+    public int MaxRecords { get; set; } = 500;
+
+    [Setting("The most bytes that they may have together, as stored.", Min = "4096", Max = "16777216")]
+    public int MaxBytes { get; set; } = 262144;
 }
 
 /// <summary>What protects stored secrets.</summary>

@@ -59,4 +59,12 @@ public static class AuditNames
     public const string SigningKeyRotated = "signing_key.rotated";
     /// <summary>A conversation was deleted.</summary>
     public const string ConversationDeleted = "conversation.deleted";
+    /// <summary>Conversations, or messages of some, grew older than their project keeps them.</summary>
+    public const string ConversationsSwept = "conversation.swept";
+    /// <summary>Something that was remembered of an end user was forgotten.</summary>
+    public const string MemoryDeleted = "memory.deleted";
+    /// <summary>All that an end user had said and that was remembered of them was erased.</summary>
+    public const string UserDataErased = "user_data.erased";
+    /// <summary>How long a project keeps conversations was changed.</summary>
+    public const string RetentionChanged = "retention.changed";
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using Postern.Core.Conversations;
 using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Dialects;
@@ -18,6 +19,8 @@ internal sealed class ConversationRecorder(ConversationStore store, Session sess
     private const int Attempts = 3;
     private static readonly TimeSpan BetweenAttempts = TimeSpan.FromMilliseconds(200);
 
+    // Whom the credential names: a user whom the client merely claims to be owns nothing.
+    private readonly Owner owner = new(session.Agent.Project, session.Agent.Id, session.Terms.Subject ?? "");
     private readonly Lock gate = new();
     private readonly List<Turn> turns = [];
     private readonly Dictionary<long, bool> likes = [];
@@ -152,7 +155,7 @@ internal sealed class ConversationRecorder(ConversationStore store, Session sess
     {
         lock (gate)
         {
-            return new ConversationChange(session.Id, start, [.. turns]);
+            return new ConversationChange(owner, session.Id, start, [.. turns]);
         }
     }
 
@@ -170,7 +173,8 @@ internal sealed class ConversationRecorder(ConversationStore store, Session sess
         null => "public",
         { KeyId: ['k', 'e', 'y', '_', ..] } => "authorization_header",
         { Kind: CredentialKind.ConversationToken } => "livekit_token",
-        _ => "signed_url",
+        { Kind: CredentialKind.SignedUrl } => "signed_url",
+        _ => "authorization_header", // a client secret or a personal access token, which the vendor's closed list has no other word for
     };
 
     // PostgreSQL's text holds no NUL; a message longer than this is kept in its first part.

@@ -144,7 +144,7 @@ internal sealed class HttpSessionEndpoint(
         {
             return AsyncEnumerable.Empty<AgentAct>();
         }
-        var earlier = opened.Request.Conversation is { } id ? conversations.ReadTurns(id) : [];
+        var earlier = opened.Request.Conversation is { } id && conversations.Read(id) is { } row ? conversations.ReadTurns(row) : [];
         var conversation = earlier.Select(turn => new Said(turn.Role == TurnRole.User ? SaidBy.User : SaidBy.Agent, turn.Message)).Append(new Said(SaidBy.User, text));
         return new HeldAnswer(agents.For(opened.Session, ConversationPlan.OfTexts(opened.Session)), recorder, leash).AnswerAsync(new AgentTurn([.. conversation]), ct);
     }
@@ -229,7 +229,7 @@ internal sealed class HttpSessionEndpoint(
             asked = asked with { Connect = asked.Connect with { Subject = name } };
         }
         if (asked.Conversation is { } conversation && bearer.Agent is { } agent
-            && !IsOf(conversation, agent, bearer.Credential.Grant.Subject ?? asked.Connect.Subject))
+            && !MayTakeUp(conversation, agent, bearer.Credential.Grant.Subject, asked.Connect))
         {
             return Refuse(new Denial(DenialReason.ConversationUnknown));
         }
@@ -240,11 +240,18 @@ internal sealed class HttpSessionEndpoint(
         Denial Refuse(Denial reason) => gate.Refuse(reason, asked.Connect.Address, clock.GetUtcNow(), bearer.Project, bearer.Agent?.Id, bearer.Credential.Id);
     }
 
-    // What is being said at this moment may not be in the database yet.
-    private bool IsOf(string conversation, Agent agent, string? user) =>
-        (answering.GetValueOrDefault(conversation) ?? rooms.Find(conversation)) is { } now
-            ? now.Session.Agent.Id == agent.Id && now.User == user
-            : conversations.Read(conversation) is { } row && row.Project == agent.Project && row.Agent == agent.Id && row.User == user;
+    // What was said goes to the agent again. So a conversation whose user a credential has named is taken up by that user alone, or by the
+    // application itself; one whose user was merely claimed, by the same claim, and never by a user whom a credential names. What is being
+    // said at this moment may not be in the database yet.
+    private bool MayTakeUp(string conversation, Agent agent, string? named, ConnectRequest asked)
+    {
+        return (answering.GetValueOrDefault(conversation) ?? rooms.Find(conversation)) is { } now
+            ? now.Session.Agent.Id == agent.Id && IsTheirs(now.Session.Terms.Subject, now.User)
+            : conversations.Read(conversation) is { } row && row.Owner.Project == agent.Project && row.Owner.Agent == agent.Id && IsTheirs(row.Subject, row.User);
+
+        bool IsTheirs(string? owner, string? user) =>
+            owner is null ? named is null && user == asked.Subject : owner == (named ?? (asked.Key is null ? null : asked.Subject));
+    }
 
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));

@@ -25,7 +25,12 @@ internal sealed class Store : IAsyncDisposable
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
-        Conversations = new ConversationStore(Database, Writer);
+        ConversationMove.Run(Database, secrets);
+        Conversations = new ConversationStore(Database, Writer, secrets);
+        Votes = new VoteStore(Database, Writer, secrets, Conversations);
+        Memory = new MemoryStore(Database, Writer, secrets, options.Memory);
+        UserData = new UserData(Database, Writer);
+        Sweep = new ConversationSweep(Database, Writer);
         Speakers = new SpeakerStore(Database, Writer, clock);
         TryCodes = new TryCodes(Database, Writer, clock);
         Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, options, clock);
@@ -38,6 +43,10 @@ internal sealed class Store : IAsyncDisposable
     public KeyStore Keys { get; }
     public CredentialStore Credentials { get; }
     public ConversationStore Conversations { get; }
+    public VoteStore Votes { get; }
+    public MemoryStore Memory { get; }
+    public UserData UserData { get; }
+    public ConversationSweep Sweep { get; }
     public SpeakerStore Speakers { get; }
     public TryCodes TryCodes { get; }
     public DirectoryFeed Feed { get; }
