@@ -108,7 +108,7 @@ internal sealed class PosternHost : IAsyncDisposable
         AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
-        app.UseMiddleware<PersonalAccessTokenGuard>(gate, Dialects.Dialects.All.OfType<Dialects.HttpDialect>().First(), clock);
+        app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
         var mints = new MintEndpoint(mint, directory, address, limiter, options, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
@@ -122,10 +122,13 @@ internal sealed class PosternHost : IAsyncDisposable
             connects.Map(app, dialect);
         }
         var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
-        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        var turns = new HeldTurns(gate, ledger, live, timers, app.Services.GetRequiredService<ILogger<HeldTurns>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, rooms, turns, store.Conversations, store.Speakers, live, limiter, agents, options, clock);
+        var completions = new CompletionEndpoint(gate, turns, store.Conversations, live, limiter, agents, clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {
             sessionsByHttp.Map(app, dialect);
+            completions.Map(app, dialect);
         }
         Dialects.Realtime.Calls.Map(app);
         var rest = new RestAccess(directory, limiter);
