@@ -146,6 +146,10 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
 
     private IEnumerable<AgentRow> WithTexts(List<AgentRow> rows)
     {
+        if (rows.Count == 0)
+        {
+            return [];
+        }
         var only = rows is [var one] ? one.Id.Value : "";
         var (aliases, domains) = (Texts("agent_alias", "alias", only), Texts("agent_domain", "domain", only));
         return [.. rows.Select(row => row with { Aliases = [.. aliases[row.Id.Value]], Domains = [.. domains[row.Id.Value]] })];
