@@ -19,7 +19,7 @@ public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credent
     public string? Key { get; init; }
     /// <summary>What the API key must be allowed to: opening other vendors' sessions takes a key that may mint.</summary>
     public Scopes KeyScope { get; init; } = Scopes.Mint;
-    /// <summary>What it must be allowed to instead when a user token narrows the request to one user's own.</summary>
+    /// <summary>What suffices as well when a user token narrows the request to one user's own.</summary>
     public Scopes? KeyScopeWithUser { get; init; }
     /// <summary>The project as the request names it: it must be the key's.</summary>
     public ProjectId? Project { get; init; }
@@ -58,6 +58,9 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
     /// <summary>The longest lifetime of a user token.</summary>
     public TimeSpan LongestUserToken { get; init; } = TimeSpan.FromHours(24);
 
+    /// <summary>Told of every user token that is accepted.</summary>
+    public Action<UserToken> Accepted { get; init; } = static _ => { };
+
     /// <summary>
     /// Verify, agent, policy, open: cheap and pure checks first, the irreversible one last. The session is answered once its row, its
     /// redemption and its audit row are committed together; every refusal has its reason and its audit row.
@@ -88,7 +91,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         }
         var session = new Session(presented.Credential?.Grant.ConversationId ?? Session.CreateId(), agent, presented.Credential, terms, now);
         return await ledger.OpenAsync(session, Started(request, session)) is { } reason
-            ? Refuse(request, presented.Credential, new Denial(reason), now)
+            ? Refuse(request, presented.Credential, new Denial(reason, reason == DenialReason.DailyLimitReached ? $"{agent.Limits.Daily}" : null), now)
             : session;
     }
 
@@ -151,7 +154,15 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
                 return denial;
             }
         }
-        return key.WhyRefused(token is not null && request.KeyScopeWithUser is { } narrowed ? narrowed : request.KeyScope) is { } missing ? missing : new Caller(key, token);
+        if (key.WhyRefused(request.KeyScope) is { } missing && (token is null || request.KeyScopeWithUser is not { } narrowed || key.WhyRefused(narrowed) is not null))
+        {
+            return missing;
+        }
+        if (token is not null)
+        {
+            Accepted(token);
+        }
+        return new Caller(key, token);
     }
 
     // What is presented must be valid, on a public agent too; then the agent is the credential's, never the query's.

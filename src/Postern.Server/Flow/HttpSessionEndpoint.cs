@@ -92,7 +92,7 @@ internal sealed class HttpSessionEndpoint(
         answering[opened.Session.Id] = opened;
         try
         {
-            await using var recorder = new ConversationRecorder(conversations, opened.Session, clock);
+            await using var recorder = new ConversationRecorder(conversations, opened.Session, clock, opened.Request.Conversation);
             recorder.Begin(Opening.None with { ClaimedSubject = opened.Request.Connect.Subject }, textOnly: true);
             await turns.HoldAsync(context, opened.Session, async leash =>
             {

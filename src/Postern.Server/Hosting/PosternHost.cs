@@ -19,14 +19,16 @@ namespace Postern.Server.Hosting;
 internal sealed class PosternHost : IAsyncDisposable
 {
     private readonly WebApplication app;
+    private readonly NodeFile node;
     private readonly Store store;
     private readonly CertificateSource? certificates;
     private readonly LiveSessions live;
     private readonly PosternOptions options;
     private readonly TimeProvider clock;
 
-    private PosternHost(WebApplication app, Store store, CertificateSource? certificates, LiveSessions live, PosternOptions options, TimeProvider clock) =>
-        (this.app, this.store, this.certificates, this.live, this.options, this.clock) = (app, store, certificates, live, options, clock);
+    private PosternHost(
+        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, PosternOptions options, TimeProvider clock) =>
+        (this.app, this.node, this.store, this.certificates, this.live, this.options, this.clock) = (app, node, store, certificates, live, options, clock);
 
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
@@ -46,15 +48,16 @@ internal sealed class PosternHost : IAsyncDisposable
     /// <exception cref="RefusedException">Something else keeps it from starting; the message says how to mend it.</exception>
     public static async Task<PosternHost> StartAsync(PosternOptions options, TimeProvider clock, string? wantedKey = null)
     {
-        var store = Store.Open(options, clock);
+        var node = NodeFile.Claim(options.Data);
+        Store? store = null;
         WebApplication? app = null;
         CertificateSource? certificates = null;
         try
         {
+            store = Store.Open(options, clock);
             var firstKey = await store.FirstStartAsync(options, wantedKey);
             var firstTryCode = firstKey is null ? null : await store.TryCodes.CreateAsync();
-            var node = NodeName(options);
-            await store.EndLostSessionsAsync(node);
+            await store.EndLostSessionsAsync(node.Name);
             var directory = store.Feed.Load(store.Keys.ReadRing()!);
 
             var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -64,13 +67,13 @@ internal sealed class PosternHost : IAsyncDisposable
             KestrelSettings.Apply(builder, options, certificates);
             app = builder.Build();
 
-            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node);
+            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node.Name, options.Limits.PublicSessionsPerAddress);
             var live = new LiveSessions();
             store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
-            return new PosternHost(app, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
+            return new PosternHost(app, node, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -79,7 +82,11 @@ internal sealed class PosternHost : IAsyncDisposable
                 await app.DisposeAsync();
             }
             certificates?.Dispose();
-            await store.DisposeAsync();
+            if (store is not null)
+            {
+                await store.DisposeAsync();
+            }
+            node.Dispose();
             throw;
         }
     }
@@ -95,13 +102,14 @@ internal sealed class PosternHost : IAsyncDisposable
         await app.DisposeAsync();
         certificates?.Dispose();
         await store.DisposeAsync();
+        node.Dispose();
     }
 
     private static void Map(
         WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)
     {
         var mint = new CredentialMint(directory, ledger, options.Lifetimes, clock);
-        var gate = new ConnectionGate(directory, ledger, clock) { LongestUserToken = options.UserTokens.MaxLifetime };
+        var gate = new ConnectionGate(directory, ledger, clock) { LongestUserToken = options.UserTokens.MaxLifetime, Accepted = store.UserTokenUse.Note };
         var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
         var address = new ServerAddress(options);
 
@@ -115,7 +123,8 @@ internal sealed class PosternHost : IAsyncDisposable
             mints.Map(app, dialect);
         }
         var timers = new SessionTimers(clock);
-        var agents = new HostedAgents(clock);
+        var agents = new HostedAgents(options, store.Memory, app.Services.GetRequiredService<ILogger<HostedAgents>>(), clock);
+        app.Lifetime.ApplicationStopped.Register(agents.Dispose);
         var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
@@ -136,8 +145,11 @@ internal sealed class PosternHost : IAsyncDisposable
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
         new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
+        var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
+        new SecretKeysRest(algolia, store.UserTokenKeys, store.UserTokenUse, store.Feed, directory).Map(app);
         AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
+        new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
         new SessionsAdmin(admin, live).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
@@ -158,16 +170,5 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             live.End(session => session.Agent.Id.Value == id, SessionEndReason.Revoked);
         }
-    }
-
-    // A node is a data folder: sessions that it has left open are its own to end at the next start.
-    private static string NodeName(PosternOptions options)
-    {
-        var file = Path.Combine(options.Data, "node");
-        if (!File.Exists(file))
-        {
-            File.WriteAllText(file, "node_" + RandomText.Base62(12));
-        }
-        return File.ReadAllText(file).Trim();
     }
 }

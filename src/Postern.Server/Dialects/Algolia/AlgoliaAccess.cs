@@ -24,7 +24,7 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
     /// <param name="agent">The agent that the route concerns: a user token must be of a key for it.</param>
     /// <param name="withUser">What the key needs for a user's own.</param>
     public Decision<Caller> Verify(HttpContext context, Scopes scope, AgentId? agent = null, Scopes? withUser = null) =>
-        Read(WireRequest.From(context), scope, agent).IsDenied(out var denial, out var request) ? record(denial, AddressOf(context)) : identify(request with { KeyScopeWithUser = withUser });
+        Read(WireRequest.From(context), scope, agent).IsDenied(out var denial, out var request) ? Record(context, denial) : identify(request with { KeyScopeWithUser = withUser });
 
     /// <summary>The request in the core's words: the same for a route of REST and for a completion.</summary>
     public static Decision<ConnectRequest> Read(WireRequest request, Scopes scope, AgentId? agent = null)
@@ -45,6 +45,9 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
             Dialect = AlgoliaDialect.Tag,
         };
     }
+
+    /// <summary>Records a refusal that a route itself has found.</summary>
+    public Denial Record(HttpContext context, Denial denial) => record(denial, AddressOf(context));
 
     /// <summary>The refusal in the vendor's words; whoever tries keys and tokens is slowed down.</summary>
     public HttpAnswer Refuse(HttpContext context, Denial denial) => Refusals.Answer(
