@@ -146,6 +146,10 @@ internal sealed class PosternHost : IAsyncDisposable
         new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
         var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
+        new UserConversationsRest(algolia, store.Conversations, store.Votes, directory, clock).Map(app);
+        new FeedbackRest(algolia, store.Votes, directory, clock).Map(app);
+        new MemoryRest(algolia, store.Memory, directory, clock).Map(app);
+        new UserDataRest(algolia, store, clock).Map(app);
         new SecretKeysRest(algolia, store.UserTokenKeys, store.UserTokenUse, store.Feed, directory).Map(app);
         AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);

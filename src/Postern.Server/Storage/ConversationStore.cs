@@ -132,6 +132,20 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
             Row, [.. values]), total);
     }
 
+    /// <summary>As above in the order in which they began to be stored, from after a number on: nothing is left out or repeated while others write.</summary>
+    public List<ConversationRow> ListBySeq(ConversationListing listing, long after)
+    {
+        var values = new List<object?>();
+        var where = listing.Where(values);
+        values.AddRange([after, listing.Limit]);
+        return database.Query(string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where {where} and seq > ${values.Count - 1} order by seq limit ${values.Count}"),
+            Row, [.. values]);
+    }
+
+    /// <summary>All of a user's conversations, with whatever agent.</summary>
+    public List<ConversationRow> ReadAll(ProjectId project, string subject) => database.Query(
+        $"select {Columns} from conversation where project_id = $1 and subject = $2 order by seq", Row, project.Value, subject);
+
     /// <summary>Deletes what a listing finds, some hundreds at a time; returns how many.</summary>
     public async Task<int> DeleteAsync(ConversationListing listing, string? keyId, DateTimeOffset now)
     {
