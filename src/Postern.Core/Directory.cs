@@ -38,22 +38,24 @@ public sealed class Directory(KeyRing ring)
     {
         var former = agents.GetValueOrDefault(agent.Id);
         agents[agent.Id] = agent;
-        foreach (var alias in agent.Aliases)
+        foreach (var alias in Names(agent))
         {
             aliases[(agent.Project, alias)] = agent.Id;
         }
-        foreach (var alias in former is null ? [] : former.Aliases.Except(agent.Aliases, StringComparer.Ordinal))
+        foreach (var alias in former is null ? [] : Names(former).Except(Names(agent), StringComparer.Ordinal))
         {
             aliases.TryRemove(KeyValuePair.Create((agent.Project, alias), agent.Id));
         }
     }
+
+    private static IEnumerable<string> Names(Agent agent) => agent.Aliases.Append(agent.Id.Uuid);
 
     /// <summary>Forgets an agent.</summary>
     public void Remove(AgentId id)
     {
         if (agents.TryRemove(id, out var agent))
         {
-            foreach (var alias in agent.Aliases)
+            foreach (var alias in Names(agent))
             {
                 aliases.TryRemove(KeyValuePair.Create((agent.Project, alias), id));
             }

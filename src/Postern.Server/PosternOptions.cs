@@ -30,6 +30,7 @@ internal sealed class PosternOptions
 
     public CertificateOptions Certificate { get; } = new();
     public AgentOptions Agents { get; } = new();
+    public ChatOptions Chat { get; } = new();
     public SignedUrlOptions SignedUrls { get; } = new();
     public ClientSecretOptions ClientSecrets { get; } = new();
     public RealtimeOptions Realtime { get; } = new();
@@ -72,6 +73,28 @@ internal sealed class AgentOptions
 
     [Setting("Whether an upstream may be in a loopback, private or link-local range.")]
     public bool AllowPrivateUpstreams { get; set; }
+}
+
+/// <summary>The limits of an answer from a chat endpoint.</summary>
+internal sealed class ChatOptions
+{
+    [Setting("How long a chat endpoint may take to begin its answer.", Min = "1s", Max = "10m")]
+    public TimeSpan FirstToken { get; set; } = TimeSpan.FromSeconds(20);
+
+    [Setting("How long it may say nothing in the midst of an answer.", Min = "1s", Max = "10m")]
+    public TimeSpan BetweenTokens { get; set; } = TimeSpan.FromSeconds(20);
+
+    [Setting("How long an answer may take as a whole.", Min = "1s", Max = "1h")]
+    public TimeSpan WholeAnswer { get; set; } = TimeSpan.FromMinutes(2);
+
+    [Setting("The longest answer in characters; what is beyond is cut off, and the endpoint's request ended.", Min = "100", Max = "1000000")]
+    public int MaxAnswerCharacters { get; set; } = 16000;
+
+    [Setting("The messages of a conversation that are sent to the endpoint, the latest ones.", Min = "1", Max = "1000")]
+    public int MaxHistoryMessages { get; set; } = 100;
+
+    [Setting("The same in characters; the message to be answered is always sent.", Min = "1000", Max = "10000000")]
+    public int MaxHistoryCharacters { get; set; } = 100000;
 }
 
 /// <summary>How long a signed URL may wait for its conversation.</summary>
@@ -151,6 +174,9 @@ internal sealed class LimitOptions
 
     [Setting("The largest request body, in bytes; the routes that write agents take 1 MiB.", Min = "1024", Max = "1048576")]
     public int MaxRequestBodyBytes { get; set; } = 65536;
+
+    [Setting("The sessions with public agents that one address may hold at one time.", Min = "1", Max = "1000000")]
+    public int PublicSessionsPerAddress { get; set; } = 100;
 
     [Setting("The refused credentials a minute after which an address is answered 429.", Min = "1", Max = "1000000")]
     public int RefusalsPerAddressPerMinute { get; set; } = 60;

@@ -27,9 +27,6 @@ internal abstract class HostedTalk<TMessage>(TalkContext context)
 
     protected TimeProvider Clock => context.Clock;
 
-    /// <summary>Whether an answer is under way.</summary>
-    public bool IsAnswering => answer is not null;
-
     /// <summary>Converses until the client, the leash or the client's own doing ends it; how it ended is recorded when this returns.</summary>
     public async Task<SessionEnd> RunAsync()
     {
@@ -67,8 +64,8 @@ internal abstract class HostedTalk<TMessage>(TalkContext context)
     protected abstract ValueTask DoAsync(AgentAct act);
 
     /// <summary>Says that the answer is over.</summary>
-    /// <param name="cut">What was said until it was cut short; null when it came to its own end.</param>
-    protected abstract ValueTask AnsweredAsync(string? cut);
+    /// <param name="isCut">It was cut short; else it came to its own end.</param>
+    protected abstract ValueTask AnsweredAsync(bool isCut);
 
     /// <summary>The last words for an end.</summary>
     protected abstract Farewell LastWords(SessionEnd end);
@@ -98,15 +95,13 @@ internal abstract class HostedTalk<TMessage>(TalkContext context)
     /// <summary>Lets the agent answer.</summary>
     public void Answer(IHostedAgent agent, AgentTurn turn) => answer = new TalkAnswer(agent, turn);
 
-    /// <summary>Cuts the answer under way short; false when there is none.</summary>
-    public async ValueTask<bool> CutAsync()
+    /// <summary>Cuts the answer under way short, if there is one.</summary>
+    public async ValueTask CutAsync()
     {
-        if (await StopAnsweringAsync() is not { } said)
+        if (await StopAnsweringAsync())
         {
-            return false;
+            await AnsweredAsync(isCut: true);
         }
-        await AnsweredAsync(said);
-        return true;
     }
 
     /// <summary>Closes the connection.</summary>
@@ -174,7 +169,7 @@ internal abstract class HostedTalk<TMessage>(TalkContext context)
         {
             await answer.DisposeAsync();
             answer = null;
-            await AnsweredAsync(null);
+            await AnsweredAsync(isCut: false);
             return;
         }
         var act = answer.Take();
@@ -206,26 +201,24 @@ internal abstract class HostedTalk<TMessage>(TalkContext context)
         return end;
     }
 
-    // What was said until now; null when no answer was under way.
-    private async ValueTask<string?> StopAnsweringAsync()
+    private async ValueTask<bool> StopAnsweringAsync()
     {
         if (answer is null)
         {
-            return null;
+            return false;
         }
         await answer.DisposeAsync();
         answer = null;
-        return await RecordAsync();
+        await RecordAsync();
+        return true;
     }
 
-    private async ValueTask<string> RecordAsync()
+    private async ValueTask RecordAsync()
     {
-        var said = pieces.ToString();
-        pieces.Clear();
-        if (said.Length > 0)
+        if (pieces.Length > 0)
         {
-            await context.Recorder.AddAsync(TurnRole.Agent, said);
+            await context.Recorder.AddAsync(TurnRole.Agent, pieces.ToString());
+            pieces.Clear();
         }
-        return said;
     }
 }

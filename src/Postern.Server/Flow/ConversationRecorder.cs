@@ -11,7 +11,8 @@ namespace Postern.Server.Flow;
 /// Keeps what is said in one conversation. Nothing said waits for the disk: what is new gathers while the write before it is under
 /// way, one write at a time, so that turns stay in order. <see cref="EndAsync"/> returns when all of it is committed.
 /// </summary>
-internal sealed class ConversationRecorder(ConversationStore store, Session session, TimeProvider clock) : IAsyncDisposable
+/// <param name="takenUp">The earlier conversation that the session takes up again; null for one of its own.</param>
+internal sealed class ConversationRecorder(ConversationStore store, Session session, TimeProvider clock, string? takenUp = null) : IAsyncDisposable
 {
     private const int MostWaiting = 256;
     private const int LongestMessage = 16 * 1024;
@@ -155,7 +156,7 @@ internal sealed class ConversationRecorder(ConversationStore store, Session sess
     {
         lock (gate)
         {
-            return new ConversationChange(owner, session.Id, start, [.. turns]);
+            return new ConversationChange(owner, takenUp ?? session.Id, start, [.. turns]) { By = takenUp is null ? null : session.Id };
         }
     }
 

@@ -19,6 +19,7 @@ namespace Postern.Server.Hosting;
 internal sealed class PosternHost : IAsyncDisposable
 {
     private readonly WebApplication app;
+    private readonly NodeFile node;
     private readonly Store store;
     private readonly CertificateSource? certificates;
     private readonly LiveSessions live;
@@ -26,8 +27,9 @@ internal sealed class PosternHost : IAsyncDisposable
     private readonly PosternOptions options;
     private readonly TimeProvider clock;
 
-    private PosternHost(WebApplication app, Store store, CertificateSource? certificates, LiveSessions live, DailySweep sweep, PosternOptions options, TimeProvider clock) =>
-        (this.app, this.store, this.certificates, this.live, this.sweep, this.options, this.clock) = (app, store, certificates, live, sweep, options, clock);
+    private PosternHost(
+        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, DailySweep sweep, PosternOptions options, TimeProvider clock) =>
+        (this.app, this.node, this.store, this.certificates, this.live, this.sweep, this.options, this.clock) = (app, node, store, certificates, live, sweep, options, clock);
 
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
@@ -47,15 +49,16 @@ internal sealed class PosternHost : IAsyncDisposable
     /// <exception cref="RefusedException">Something else keeps it from starting; the message says how to mend it.</exception>
     public static async Task<PosternHost> StartAsync(PosternOptions options, TimeProvider clock, string? wantedKey = null)
     {
-        var store = Store.Open(options, clock);
+        var node = NodeFile.Claim(options.Data);
+        Store? store = null;
         WebApplication? app = null;
         CertificateSource? certificates = null;
         try
         {
+            store = Store.Open(options, clock);
             var firstKey = await store.FirstStartAsync(options, wantedKey);
             var firstTryCode = firstKey is null ? null : await store.TryCodes.CreateAsync();
-            var node = NodeName(options);
-            await store.EndLostSessionsAsync(node);
+            await store.EndLostSessionsAsync(node.Name);
             var directory = store.Feed.Load(store.Keys.ReadRing()!);
 
             var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -65,14 +68,14 @@ internal sealed class PosternHost : IAsyncDisposable
             KestrelSettings.Apply(builder, options, certificates);
             app = builder.Build();
 
-            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node);
+            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node.Name, options.Limits.PublicSessionsPerAddress);
             var live = new LiveSessions();
             store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
             var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
-            return new PosternHost(app, store, certificates, live, sweep, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
+            return new PosternHost(app, node, store, certificates, live, sweep, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -81,7 +84,11 @@ internal sealed class PosternHost : IAsyncDisposable
                 await app.DisposeAsync();
             }
             certificates?.Dispose();
-            await store.DisposeAsync();
+            if (store is not null)
+            {
+                await store.DisposeAsync();
+            }
+            node.Dispose();
             throw;
         }
     }
@@ -98,6 +105,7 @@ internal sealed class PosternHost : IAsyncDisposable
         await app.DisposeAsync();
         certificates?.Dispose();
         await store.DisposeAsync();
+        node.Dispose();
     }
 
     private static void Map(
@@ -111,24 +119,28 @@ internal sealed class PosternHost : IAsyncDisposable
         AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
-        app.UseMiddleware<PersonalAccessTokenGuard>(gate, Dialects.Dialects.All.OfType<Dialects.HttpDialect>().First(), clock);
+        app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
         var mints = new MintEndpoint(mint, directory, address, limiter, options, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
             mints.Map(app, dialect);
         }
         var timers = new SessionTimers(clock);
-        var agents = new HostedAgents(clock);
+        var agents = new HostedAgents(options, store.Memory, app.Services.GetRequiredService<ILogger<HostedAgents>>(), clock);
+        app.Lifetime.ApplicationStopped.Register(agents.Dispose);
         var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
         }
         var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
-        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        var turns = new HeldTurns(gate, ledger, live, timers, app.Services.GetRequiredService<ILogger<HeldTurns>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, rooms, turns, store.Conversations, store.Speakers, live, limiter, agents, options, clock);
+        var completions = new CompletionEndpoint(gate, turns, store.Conversations, live, limiter, agents, clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {
             sessionsByHttp.Map(app, dialect);
+            completions.Map(app, dialect);
         }
         Dialects.Realtime.Calls.Map(app);
         var rest = new RestAccess(directory, limiter);
@@ -165,16 +177,5 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             live.End(session => session.Agent.Id.Value == id, SessionEndReason.Revoked);
         }
-    }
-
-    // A node is a data folder: sessions that it has left open are its own to end at the next start.
-    private static string NodeName(PosternOptions options)
-    {
-        var file = Path.Combine(options.Data, "node");
-        if (!File.Exists(file))
-        {
-            File.WriteAllText(file, "node_" + RandomText.Base62(12));
-        }
-        return File.ReadAllText(file).Trim();
     }
 }

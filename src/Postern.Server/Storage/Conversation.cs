@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Postern.Core;
 using Postern.Core.Conversations;
@@ -59,6 +60,12 @@ internal sealed record ConversationStart(Session Session, string AuthorizationMe
 internal sealed record ConversationChange(Owner Owner, string Id, ConversationStart? Start, IReadOnlyList<Turn> Turns)
 {
     public (SessionEnd End, DateTimeOffset At, int Likes, int Dislikes)? End { get; init; }
+
+    /// <summary>The session that says it, where that is not the one whose conversation it is: it has taken up an earlier one.</summary>
+    public string? By { get; init; }
+
+    /// <summary>The id of a turn, unique in the conversation: two sessions may take up one at the same time.</summary>
+    public string IdOf(Turn turn) => By is null ? string.Create(CultureInfo.InvariantCulture, $"turn_{turn.Position}") : string.Create(CultureInfo.InvariantCulture, $"turn_{By}_{turn.Position}");
 }
 
 /// <summary>A conversation as stored.</summary>

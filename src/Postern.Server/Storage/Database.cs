@@ -28,6 +28,9 @@ internal sealed class Database : IAsyncDisposable
     /// <summary>Whether several nodes may share it.</summary>
     public bool IsPostgres => postgres is not null;
 
+    private string Mend => IsPostgres ? "start PostgreSQL, or mend --database"
+        : $"see that {new SqliteConnectionStringBuilder(connectionString).DataSource} is Postern's and can be written to, or choose another with --data or --database";
+
     /// <summary>SQLite in <paramref name="file"/>.</summary>
     public static Database Sqlite(string file)
     {
@@ -76,7 +79,7 @@ internal sealed class Database : IAsyncDisposable
                 postgres!.Clear();
                 return Open(again: false);
             }
-            throw new StorageException($"The database cannot be opened: {FirstLine(e.Message)}.", e);
+            throw new StorageException($"The database cannot be opened: {FirstLine(e.Message)}: {Mend}.", e);
         }
     }
 
@@ -126,7 +129,7 @@ internal sealed class Database : IAsyncDisposable
         }
         catch (DbException e)
         {
-            throw new StorageException($"The database cannot be brought up to date: {FirstLine(e.Message)}.", e);
+            throw new StorageException($"The database cannot be brought up to date: {FirstLine(e.Message)}: {Mend}.", e);
         }
     }
 

@@ -94,8 +94,7 @@ public sealed class LeakTests : IDisposable
 
     private (long Sessions, long Rows) Ended()
     {
-        using var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(folder, "data", "postern.db")}");
-        connection.Open();
+        using var connection = Server.Storage.Database.Sqlite(Path.Combine(folder, "data", "postern.db")).Open();
         using var command = connection.CreateCommand();
         command.CommandText = "select (select count(*) from session where end_reason = 'Shutdown'), (select count(*) from audit where name = 'session.ended' and reason = 'Shutdown')";
         using var reader = command.ExecuteReader();

@@ -58,6 +58,8 @@ internal static class Refusals
         DenialReason.OriginMissing => (403, "An Origin header is required to connect to this character."),
         DenialReason.OriginRefused => (403, $"Host {denial.Detail} is not allowed to connect to this character."),
         DenialReason.MediaMissing => (400, "This character has no media server: set its LiveKit url, key and secret with PUT /api/agents/{id}/media, or use /connect/stream."),
+        DenialReason.TooManySessions => (429, "Too many sessions at one time."),
+        DenialReason.DailyLimitReached => (402, $"This character has had its {denial.Detail} sessions of today."),
         DenialReason.TooManyRefusals => (429, "Rate limit exceeded."),
         DenialReason.ShuttingDown or DenialReason.Unavailable => (503, "Temporarily unavailable: nothing was changed, try again."),
     };

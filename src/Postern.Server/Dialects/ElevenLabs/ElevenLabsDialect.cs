@@ -111,6 +111,10 @@ internal class ElevenLabsDialect : SocketDialect
 
     public override Decision<Opening> ReadOpening(Session session, ReadOnlyMemory<byte>? firstMessage) => InitiationData.Read(session, firstMessage);
 
+    public override bool Skips(ReadOnlyMemory<byte> message) => InitiationWatch.IsEnclave(message);
+
+    public override RelayRule Rule(Session session, DateTimeOffset now) => new InitiationWatch().Rule;
+
     public override Task<SessionEnd> TalkAsync(TalkContext talk) => new Talk(talk).RunAsync();
 
     private static IEnumerable<string> Presented(WireRequest request)

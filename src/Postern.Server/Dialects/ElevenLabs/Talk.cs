@@ -1,3 +1,4 @@
+using System.Text;
 using Postern.Core.Sessions;
 using Postern.Server.Agents;
 using Postern.Server.Flow;
@@ -13,6 +14,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
     private static readonly TimeSpan ListenEvery = TimeSpan.FromMilliseconds(500);
 
     private readonly List<Said> conversation = [];
+    private readonly StringBuilder pieces = new();
     private Playback playback = new(context.Clock);
     private ConversationPlan plan = null!;
     private IHostedAgent agent = null!;
@@ -20,7 +22,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
     private long lastEvent, spokenEvent;
     private long pingEvent, pingSent, pingDue;
     private int? roundTrip;
-    private bool isSpeaking;
+    private bool isSpeaking, wasTold;
 
     // Until the metadata are sent, a refusal is a close alone: clients drop every other first message.
     protected override async Task<SessionEnd?> OpenAsync()
@@ -41,7 +43,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
             return end;
         }
         agent = Context.Agents.For(Context.Session, plan);
-        hearing = plan.TextOnly ? null : new Hearing(plan.Input, detectsTurns: true, Clock);
+        hearing = plan.TextOnly || !agent.HasVoice ? null : new Hearing(plan.Input, detectsTurns: true, Clock);
         Context.Recorder.Begin(opening, plan.TextOnly);
         await SendAsync(TalkEvents.Metadata(Context.Session.Id, plan.Input, plan.Output));
         await Task.Delay(AfterMetadata, Clock); // in Node, what comes in the same read as the metadata is lost
@@ -128,6 +130,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
         {
             case AgentAct.Piece { Text: var text }:
                 await StartAsync();
+                pieces.Append(text);
                 await SendAsync(TalkEvents.Part("delta", text, spokenEvent));
                 break;
             case AgentAct.Says { Text: var text }:
@@ -138,15 +141,28 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
                 playback.Add(samples.Length, plan.Output.Rate);
                 await SendAsync(TalkEvents.Audio(plan.Output.Encode(samples), spokenEvent));
                 break;
+            case AgentAct.Calls { Id: var id, Tool: var tool }:
+                await SendAsync(TalkEvents.ToolRequest(tool, id, ++lastEvent));
+                break;
+            case AgentAct.Returned { Id: var id, Tool: var tool, IsError: var isError }:
+                await SendAsync(TalkEvents.ToolResponse(tool, id, isError, ++lastEvent));
+                break;
+            case AgentAct.Failed { Failure: var failure, Sentence: var sentence }:
+                await FinishAsync();
+                // The conversation goes on: the next message may be answered.
+                await SendAsync(Wire.ErrorEvent(Refusals.AgentFailed, failure == AgentFailure.Timeout ? "llm_timeout" : "llm_error", sentence));
+                break;
         }
     }
 
+    protected override ValueTask AnsweredAsync(bool isCut) => FinishAsync();
+
     // What was cut short has been said: the client gets it whole, and the agent is reminded of it.
-    protected override async ValueTask AnsweredAsync(string? cut)
+    private async ValueTask FinishAsync()
     {
         if (isSpeaking)
         {
-            await StopAsync(cut ?? "");
+            await StopAsync(pieces.ToString());
         }
     }
 
@@ -154,6 +170,11 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
     {
         if (hearing is null)
         {
+            if (!plan.TextOnly && !wasTold)
+            {
+                wasTold = true;
+                await SendAsync(Wire.ErrorEvent(Refusals.InputRefused, "text_only", "This agent reads and writes only: send user_message, or start the conversation as text only."));
+            }
             return;
         }
         for (ReadOnlyMemory<short> rest = hearing.Decode(sound); !rest.IsEmpty;)
@@ -210,6 +231,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
     private async Task StopAsync(string text)
     {
         isSpeaking = false;
+        pieces.Clear();
         conversation.Add(new Said(SaidBy.Agent, text));
         await SendAsync(TalkEvents.Part("stop", "", spokenEvent));
         await SendAsync(TalkEvents.Response(text, spokenEvent));

@@ -21,9 +21,9 @@ internal sealed class Talk(TalkContext context, bool isXai) : HostedTalk<JsonEle
     {
         var session = Context.Session;
         Context.Recorder.Begin(Opening.None, textOnly: false);
-        var configuration = new SessionConfiguration(session.Terms.Fixed, "sess_" + session.Id[(session.Id.IndexOf('_', StringComparison.Ordinal) + 1)..],
-            session.Agent.Id.Value, session.Terms.EndBy.ToUnixTimeSeconds());
         var agent = Context.Agents.For(session, ConversationPlan.OfTexts(session) with { IsPaced = true });
+        var configuration = new SessionConfiguration(session.Terms.Fixed, agent.HasVoice, "sess_" + session.Id[(session.Id.IndexOf('_', StringComparison.Ordinal) + 1)..],
+            session.Agent.Id.Value, session.Terms.EndBy.ToUnixTimeSeconds());
         requests = new TalkRequests(Context, this, agent, events, configuration);
         await SendAsync(events.Session("session.created", configuration));
         await SendAsync(events.Conversation(session.Id));
@@ -65,7 +65,7 @@ internal sealed class Talk(TalkContext context, bool isXai) : HostedTalk<JsonEle
 
     protected override ValueTask DoAsync(AgentAct act) => requests.DoAsync(act);
 
-    protected override ValueTask AnsweredAsync(string? cut) => requests.AnsweredAsync(isCut: cut is not null);
+    protected override ValueTask AnsweredAsync(bool isCut) => requests.AnsweredAsync(isCut);
 
     protected override Farewell LastWords(SessionEnd end)
     {

@@ -24,7 +24,10 @@ internal sealed class TalkItems
     /// <summary>The caller's last word, written or spoken; null when it has not said any.</summary>
     public (string Text, bool IsSpoken)? LastWord =>
         items.FindLast(item => Text(item, "type") == "function_call_output" || Text(item, "role") == "user") is { } item
-            ? (Words(item), item["content"] is JsonArray content && content.Any(part => Text(part, "type") == "input_audio")) : null;
+            ? (Words(item), IsSpoken(item)) : null;
+
+    /// <summary>Whether there is sound among an item's parts.</summary>
+    public static bool IsSpoken(JsonObject item) => item["content"] is JsonArray parts && parts.Any(part => Text(part, "type") == "input_audio");
 
     /// <summary>What the items say, in order.</summary>
     public List<Said> Conversation() => [.. items

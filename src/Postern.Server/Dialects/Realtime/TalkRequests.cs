@@ -10,6 +10,7 @@ namespace Postern.Server.Dialects.Realtime;
 internal sealed class TalkRequests(TalkContext context, Talk talk, IHostedAgent agent, TalkEvents events, SessionConfiguration configuration)
 {
     private const string Invalid = "invalid_request_error";
+    private const string TextOnly = "This agent reads and writes only: send input_text.";
 
     private readonly SessionLock locked = configuration.Lock;
     private readonly TalkItems items = new();
@@ -20,6 +21,7 @@ internal sealed class TalkRequests(TalkContext context, Talk talk, IHostedAgent 
     private string speaking = TalkItems.NewId();
     private Playback playback = new(context.Clock);
     private string cut = "";
+    private bool wasTold;
     private string? cause;
 
     /// <summary>Whether the caller is speaking.</summary>
@@ -40,6 +42,10 @@ internal sealed class TalkRequests(TalkContext context, Talk talk, IHostedAgent 
         if (act is AgentAct.Plays played)
         {
             playback.Add(played.Samples.Length, configuration.Output.Rate);
+        }
+        if (act is AgentAct.Failed failed)
+        {
+            await SendAsync(Wire.ErrorEvent(events.NextId(), "server_error", Wire.Code(failed.Failure), failed.Sentence));
         }
         if (reply!.Do(act) is { } text)
         {
@@ -125,6 +131,10 @@ internal sealed class TalkRequests(TalkContext context, Talk talk, IHostedAgent 
         else if (items.Read(given, out var param, out var problem) is not { } item)
         {
             await RefuseAsync("invalid_value", problem, param);
+        }
+        else if (!agent.HasVoice && TalkItems.IsSpoken(item))
+        {
+            await RefuseAsync("audio_not_supported", TextOnly, "item.content");
         }
         else if (previous is not null and not "root" && items.Find(previous) is null)
         {
@@ -231,6 +241,13 @@ internal sealed class TalkRequests(TalkContext context, Talk talk, IHostedAgent 
 
     private async ValueTask HearAsync(JsonElement message)
     {
+        if (!agent.HasVoice)
+        {
+            // Sound comes many times a second: one word is enough.
+            await (wasTold ? ValueTask.CompletedTask : RefuseAsync("audio_not_supported", TextOnly, "audio"));
+            wasTold = true;
+            return;
+        }
         if (Member(message, "audio") is not { ValueKind: JsonValueKind.String } audio || !audio.TryGetBytesFromBase64(out var sound))
         {
             await RefuseAsync("invalid_value", "The audio must be base64.", "audio");
