@@ -154,6 +154,8 @@ internal sealed class PosternHost : IAsyncDisposable
         new MemoryRest(algolia, store.Memory, directory, clock).Map(app);
         new UserDataRest(algolia, store, clock).Map(app);
         new SecretKeysRest(algolia, store.UserTokenKeys, store.UserTokenUse, store.Feed, directory).Map(app);
+        new StudioAgentsRest(algolia, store.Agents, store.Feed, directory, options, clock).Map(app);
+        new AllowedDomainsRest(algolia, store.Domains, store.Feed, directory).Map(app);
         AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
         new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);

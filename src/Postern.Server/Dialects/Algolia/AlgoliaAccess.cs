@@ -3,6 +3,7 @@ using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Projects;
+using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Storage;
 
@@ -46,6 +47,17 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
         };
     }
 
+    /// <summary>The agent that a path names, by whichever of its names. What is no form of a name is nobody's.</summary>
+    public static AgentId Agent(string? named) =>
+        named is null || !AgentIdText.IsValid(named) ? new AgentId("") : new AgentId(AgentId.IsUuid(named) ? named.ToLowerInvariant() : named);
+
+    /// <summary>
+    /// Who calls for what is no single user's. A user token narrows a request to that user's own, whatever the key may do, and here is nothing of the kind.
+    /// </summary>
+    public Decision<Caller> VerifyOperator(HttpContext context, Scopes scope) =>
+        Verify(context, scope).IsDenied(out var denial, out var caller) ? denial
+        : caller.Token is null ? caller : Record(context, new Denial(DenialReason.ScopeMissing, "admin"));
+
     /// <summary>Records a refusal that a route itself has found.</summary>
     public Denial Record(HttpContext context, Denial denial) => record(denial, AddressOf(context));
 
@@ -67,6 +79,10 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
         catch (Exception e) when (e is StorageException or DbException)
         {
             answer = Refusals.Answer(new Denial(DenialReason.Unavailable));
+        }
+        catch (BadHttpRequestException e)
+        {
+            answer = Wire.Error(e.StatusCode, e.Message);
         }
         await HttpAnswers.WriteAsync(context, answer);
     };

@@ -12,7 +12,7 @@ internal sealed class AlgoliaDialect : HttpDialect
     public override IReadOnlyList<MintRoute> Mints => [];
 
     public override IReadOnlyList<CompletionRoute> Completions =>
-        [new("/agent-studio/1/agents/{id}/completions", CompletionForm.Connect, CompletionForm.Read, RefuseCompletion)];
+        [new("/agent-studio/1/agents/{id}/completions", CompletionForm.Connect, CompletionForm.Read, Refusals.Answer)];
 
     // No personal access token is taken in any of the vendor's slots.
     public override IReadOnlyList<string> CredentialHeaders => [];
@@ -20,7 +20,4 @@ internal sealed class AlgoliaDialect : HttpDialect
     public override HttpAnswer Write(Minted minted) => throw new InvalidOperationException("Nothing is minted in this dialect: user tokens are the customer's own.");
 
     public override HttpAnswer Refuse(Denial denial) => Refusals.Answer(denial);
-
-    // No agent is named when the path's is no UUID; "test", which is none either, is not offered.
-    private static HttpAnswer RefuseCompletion(Denial denial) => denial is { Reason: DenialReason.AgentUnknown, Detail: null } ? Wire.InvalidAgentId : Refusals.Answer(denial);
 }

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Postern.Core;
-using Postern.Core.Agents;
+using Postern.Core.Conversations;
 using Postern.Core.Projects;
 using Postern.Server.Flow;
 
@@ -12,22 +12,18 @@ namespace Postern.Server.Dialects.Algolia;
 /// </summary>
 internal static class CompletionForm
 {
-    private const int LongestId = 128;
     private const string Version4 = "ai-sdk-4";
     private const string Version5 = "ai-sdk-5";
 
     /// <summary>Who asks, and which agent: nothing of the body.</summary>
     public static Decision<ConnectRequest> Connect(WireRequest request) =>
-        AlgoliaAccess.Read(request, Scopes.Converse, Agent(request.Route["id"] as string)).IsDenied(out var denial, out var connect)
+        AlgoliaAccess.Read(request, Scopes.Converse, AlgoliaAccess.Agent(request.Route["id"] as string)).IsDenied(out var denial, out var connect)
             ? denial : connect with { ChecksDomain = true, Referer = request.Header("Referer") };
-
-    /// <summary>The agent that a path names; null when that is no form of an id. The agent "test", which takes its configuration from the request, is not offered.</summary>
-    public static AgentId? Agent(string? id) => id is "test" || (id is not null && AgentId.IsUuid(id)) ? new AgentId(id.ToLowerInvariant()) : null;
 
     /// <summary>What is asked.</summary>
     public static Decision<Completion> Read(WireRequest request)
     {
-        if (Query(request).IsDenied(out var denial, out var asked) || Body(request.Body).IsDenied(out denial, out var document))
+        if (Query(request).IsDenied(out var denial, out var asked) || JsonForm.Document(request.Body).IsDenied(out denial, out var document))
         {
             return denial;
         }
@@ -37,7 +33,7 @@ internal static class CompletionForm
             var id = Member(root, "id");
             if (id is { } given && (given.ValueKind != JsonValueKind.String || !IsId(given.GetString()!)))
             {
-                return Invalid("body id", $"Input should be a string of at most {LongestId} characters");
+                return Invalid("body id", ClientId.Rule);
             }
             if (CompletionMessages.Read(Member(root, "messages")).IsDenied(out denial, out var messages))
             {
@@ -51,8 +47,8 @@ internal static class CompletionForm
         }
     }
 
-    /// <summary>A short text without control characters, which may be empty.</summary>
-    public static bool IsId(string text) => text.Length <= LongestId && !text.Any(char.IsControl);
+    /// <summary>Whether a text may be an id; an empty one counts as none.</summary>
+    public static bool IsId(string text) => text.Length == 0 || ClientId.IsValid(text);
 
     private static Decision<Asked> Query(WireRequest request)
     {
@@ -80,24 +76,6 @@ internal static class CompletionForm
         "false" or "0" => false,
         _ => null,
     };
-
-    private static Decision<JsonDocument> Body(ReadOnlyMemory<byte> body)
-    {
-        try
-        {
-            var document = JsonDocument.Parse(body, StrictJson.Document);
-            if (document.RootElement.ValueKind == JsonValueKind.Object && StrictJson.IsSound(document.RootElement))
-            {
-                return document;
-            }
-            document.Dispose();
-            return Invalid("body", "Input should be a valid object");
-        }
-        catch (Exception e) when (StrictJson.IsBadInput(e))
-        {
-            return Invalid("body", "JSON decode error: one UTF-8 JSON object without repeated names");
-        }
-    }
 
     private static JsonElement? Member(JsonElement element, string name) => element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Postern.Core;
+using Postern.Core.Conversations;
 using Postern.Server.Agents;
 using Postern.Server.Storage;
 
@@ -61,7 +62,7 @@ internal sealed class CompletionMessages
         }
         if (Text(message, "id", out var id) is not null || (id is not null && !CompletionForm.IsId(id)))
         {
-            return (" id", "Input should be a string of at most 128 characters");
+            return (" id", ClientId.Rule);
         }
         if (Text(message, "content", out var content) is { } wrong)
         {

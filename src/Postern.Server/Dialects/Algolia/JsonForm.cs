@@ -14,12 +14,15 @@ internal sealed class JsonForm
     public Denial? Problem { get; private set; }
 
     /// <summary>The object in these bytes.</summary>
-    public static Decision<JsonForm> Read(byte[] body)
+    public static Decision<JsonForm> Read(byte[] body) => Document(body).IsDenied(out var denial, out var document) ? denial : new JsonForm(document.RootElement);
+
+    /// <summary>The same, for forms with members inside of members.</summary>
+    public static Decision<JsonDocument> Document(ReadOnlyMemory<byte> body)
     {
         try
         {
-            var root = JsonElement.Parse(body, StrictJson.Document);
-            return root.ValueKind == JsonValueKind.Object && StrictJson.IsSound(root) ? new JsonForm(root) : Denied("body", "Input should be a valid object");
+            var document = JsonDocument.Parse(body, StrictJson.Document);
+            return document.RootElement.ValueKind == JsonValueKind.Object && StrictJson.IsSound(document.RootElement) ? document : Denied("body", "Input should be a valid object");
         }
         catch (Exception e) when (StrictJson.IsBadInput(e))
         {

@@ -156,7 +156,7 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
 
     private Decision<ConversationScope> Verify(HttpContext context, bool withUser)
     {
-        var named = new AgentId(context.Request.RouteValues["agent"] as string ?? "");
+        var named = AlgoliaAccess.Agent(context.Request.RouteValues["agent"] as string);
         return access.Verify(context, Scopes.ConversationsRead, named, withUser ? Scopes.Converse : null).IsDenied(out var denial, out var caller) ? denial
             : directory.Find(caller.Project, named) is not { } agent ? new Denial(DenialReason.AgentUnknown, named.Value)
             : new ConversationScope(caller.Project, agent.Id, caller.Token?.Subject, caller.Key.Id);
