@@ -27,6 +27,10 @@ public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credent
     public string? UserToken { get; init; }
     /// <summary>The dialect that is spoken; an agent may be restricted to some.</summary>
     public string? Dialect { get; init; }
+    /// <summary>The dialect holds pages to the agent's approved domains.</summary>
+    public bool ChecksDomain { get; init; }
+    /// <summary>The Referer header, which counts as a page's address where there is no Origin.</summary>
+    public string? Referer { get; init; }
     /// <summary>The session is to be held on the agent's media server.</summary>
     public bool NeedsMedia { get; init; }
     /// <summary>The end user that the request claims, where the dialect says it with the request.</summary>
@@ -68,7 +72,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         {
             return Refuse(request, null, denial, now);
         }
-        if (presented.Agent is not { } agent || !agent.Speaks(request.Dialect))
+        if (presented.Agent is not { IsDraft: false } agent || !agent.Speaks(request.Dialect))
         {
             return Refuse(request, presented.Credential, new Denial(DenialReason.AgentUnknown, request.Agent?.Value), now);
         }

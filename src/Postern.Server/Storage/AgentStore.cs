@@ -17,6 +17,12 @@ internal sealed record AgentRow(
     /// <summary>Further names, unique in the project.</summary>
     public ImmutableArray<string> Aliases { get; init; } = [];
 
+    /// <summary>Domains whose pages may ask for completions.</summary>
+    public ImmutableArray<string> Domains { get; init; } = [];
+
+    /// <summary>What clients that demand a UUID call it.</summary>
+    public string Uuid => Aliases.FirstOrDefault(AgentId.IsUuid) ?? Id.Uuid;
+
     /// <summary>The only dialects that reach it; empty is every one.</summary>
     public ImmutableArray<string> OnlyDialects { get; init; } = [];
 
@@ -83,7 +89,7 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
     });
 
     /// <summary>The agent of this id, of whatever project.</summary>
-    public AgentRow? Read(AgentId id) => WithAliases(ReadRows($"select {Columns} from agent where id = $1", id.Value)).SingleOrDefault();
+    public AgentRow? Read(AgentId id) => WithTexts(ReadRows($"select {Columns} from agent where id = $1", id.Value)).SingleOrDefault();
 
     /// <summary>What the project says about its new agents.</summary>
     public ProjectDefaults ReadDefaults(ProjectId project)
@@ -95,7 +101,7 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
     }
 
     /// <summary>All agents of all projects.</summary>
-    public IEnumerable<AgentRow> ReadAll() => WithAliases(ReadRows($"select {Columns} from agent order by created_at, id"));
+    public IEnumerable<AgentRow> ReadAll() => WithTexts(ReadRows($"select {Columns} from agent order by created_at, id"));
 
     /// <summary>One page, at most <see cref="AgentQuery.Limit"/> rows.</summary>
     public List<AgentRow> List(AgentQuery query)
@@ -110,6 +116,11 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
             ? ReadRows(sql, query.Project.Value, like, query.Limit, query.ByName ? last.Sort : long.Parse(last.Sort, System.Globalization.CultureInfo.InvariantCulture), last.Id)
             : ReadRows(sql, query.Project.Value, like, query.Limit);
     }
+
+    /// <summary>The project's agents, oldest first, and how many there are in all.</summary>
+    public (IEnumerable<AgentRow> Rows, long Total) List(ProjectId project, int limit, long offset) => (
+        WithTexts(ReadRows($"select {Columns} from agent where project_id = $1 order by created_at, id limit $2 offset $3", project.Value, limit, offset)),
+        database.Query("select count(*) from agent where project_id = $1", static reader => reader.GetInt64(0), project.Value)[0]);
 
     private List<AgentRow> ReadRows(string sql, params ReadOnlySpan<object?> values)
     {
@@ -133,19 +144,22 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         { OnlyDialects = [.. reader.GetString(10).Split(' ', StringSplitOptions.RemoveEmptyEntries)], Media = OpenMedia(id, reader) };
     }
 
-    private IEnumerable<AgentRow> WithAliases(List<AgentRow> rows)
+    private IEnumerable<AgentRow> WithTexts(List<AgentRow> rows)
     {
-        using var connection = database.Open();
-        using var command = Database.Command(connection, "select agent_id, alias from agent_alias where $1 = '' or agent_id = $1 order by alias", rows is [var only] ? only.Id.Value : "");
-        using var reader = command.ExecuteReader();
-        var aliases = new List<(string Agent, string Alias)>();
-        while (reader.Read())
+        if (rows.Count == 0)
         {
-            aliases.Add((reader.GetString(0), reader.GetString(1)));
+            return [];
         }
-        var byAgent = aliases.ToLookup(pair => pair.Agent, pair => pair.Alias, StringComparer.Ordinal);
-        return [.. rows.Select(row => row with { Aliases = [.. byAgent[row.Id.Value]] })];
+        var only = rows is [var one] ? one.Id.Value : "";
+        var (aliases, domains) = (Texts("agent_alias", "alias", only), Texts("agent_domain", "domain", only));
+        return [.. rows.Select(row => row with { Aliases = [.. aliases[row.Id.Value]], Domains = [.. domains[row.Id.Value]] })];
     }
+
+    // Of one agent, or of all.
+    [System.Diagnostics.CodeAnalysis.SuppressMessage("Security", "CA2100", Justification = "Names are constants of this class.")]
+    private ILookup<string, string> Texts(string table, string column, string agent) => database.Query(
+        $"select agent_id, {column} from {table} where $1 = '' or agent_id = $1 order by {column}", static reader => (Agent: reader.GetString(0), Text: reader.GetString(1)), agent)
+        .ToLookup(pair => pair.Agent, pair => pair.Text, StringComparer.Ordinal);
 
     // Unique in the project: the primary key refuses a second agent of the same alias.
     private static void InsertAliases(WriteTransaction transaction, AgentRow row)

@@ -1,4 +1,5 @@
 using Postern.Core;
+using Postern.Core.Agents;
 
 namespace Postern.Server.Dialects.Algolia;
 
@@ -19,6 +20,8 @@ internal static class Refusals
             or DenialReason.WrongKind or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
             or DenialReason.SubjectMismatch => Wire.Error(401, InvalidSignature, SignatureDetail),
         DenialReason.Expired => Wire.Error(401, "Token expired", "The user token is genuine and its time has passed: ask your backend for a new one."),
+        // "test", the vendor's agent that a request brings along, is not offered.
+        DenialReason.AgentUnknown when denial.Detail is { } named && named != "test" && !AgentId.IsUuid(named) => Wire.InvalidAgentId,
         DenialReason.AgentUnknown => Wire.Error(404, "Agent not found", "Agent not found"),
         DenialReason.CredentialUnknown => Wire.Error(404, "Secret key not found", "Secret key not found"),
         DenialReason.ConversationUnknown => Wire.Error(404, "Conversation not found"),
