@@ -29,7 +29,10 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [InlineData("keys create --scopes mnt", "Did you mean mint?")]
     [InlineData("keys rotate-signing --keep soon", "a duration such as 24h")]
     [InlineData("agents set-dialect agent_echo eleven", "The dialects are")]
-    [InlineData("agents set-upstream agent_echo http://a", "ws:// or wss://")]
+    [InlineData("agents set-upstream agent_echo ftp://a", "ws:// or wss://")]
+    [InlineData("agents set-upstream agent_echo https://a/v1", "name of its model")]
+    [InlineData("agents set-upstream agent_echo https://a/v1 --model m --max-tokens many", "takes a number")]
+    [InlineData("agents set-upstream agent_echo http://a/v1 --model m", "https://")]
     [InlineData("agents set-upstream agent_echo ws://a --header nonsense", "'Name: value'")]
     [InlineData("help nothing", "There is no command 'nothing'")]
     public async Task Command_ThatCannotBeUnderstood_Is2(string words, string sentence)
