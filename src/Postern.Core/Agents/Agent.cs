@@ -78,4 +78,20 @@ public abstract record Upstream
         /// <summary>Header values never reach a log.</summary>
         public override string ToString() => $"relay to {Url}";
     }
+
+    /// <summary>A chat endpoint of the OpenAI kind, asked with <c>POST Url/chat/completions</c>; the agent is hosted here.</summary>
+    /// <param name="Url">An <c>https:</c> address, or <c>http:</c> in a private network, without a slash at its end.</param>
+    /// <param name="Model">The model's name, as the endpoint knows it.</param>
+    /// <param name="Key">A secret; null where the endpoint wants none.</param>
+    public sealed record Chat(string Url, string Model, string? Key) : Upstream
+    {
+        /// <summary>The longest answer in tokens; null is the endpoint's own limit.</summary>
+        public int? MaxTokens { get; init; }
+
+        /// <summary>How much chance there is in an answer, from 0 to 2; null is the endpoint's own.</summary>
+        public double? Temperature { get; init; }
+
+        /// <summary>The key never reaches a log.</summary>
+        public override string ToString() => $"chat at {Url}";
+    }
 }

@@ -14,6 +14,9 @@ internal abstract class HttpDialect : Dialect
     /// <summary>Routes that answer one text of the end user: a session each.</summary>
     public abstract IReadOnlyList<TurnRoute> Turns { get; }
 
+    /// <summary>The same, piece by piece.</summary>
+    public abstract IReadOnlyList<StreamRoute> Streams { get; }
+
     /// <summary>Routes that end a session which a room route opened.</summary>
     public abstract IReadOnlyList<HangUpRoute> HangUps { get; }
 
@@ -38,9 +41,14 @@ internal abstract record HttpRoute(string Path, Func<Denial, HttpAnswer> Refuse)
 internal sealed record RoomRoute(string Path, Func<WireRequest, Decision<SpokenRequest>> Read, Func<Opened, HttpAnswer> Write, Func<Denial, HttpAnswer> Refuse)
     : HttpRoute(Path, Refuse);
 
-/// <summary>Answers one text; each piece of the answer is sent when it is there.</summary>
+/// <summary>Answers one text when the whole of the answer is there.</summary>
 internal sealed record TurnRoute(
-    string Path, string ContentType, Func<WireRequest, Decision<SpokenRequest>> Read, Func<Opened, IReadOnlyList<AgentAct>, IEnumerable<byte[]>> Write,
+    string Path, Func<WireRequest, Decision<SpokenRequest>> Read, Func<Opened, IReadOnlyList<AgentAct>, HttpAnswer> Write, Func<Denial, HttpAnswer> Refuse)
+    : HttpRoute(Path, Refuse);
+
+/// <summary>Answers one text; each piece of the answer is sent when it is there.</summary>
+internal sealed record StreamRoute(
+    string Path, string ContentType, Func<WireRequest, Decision<SpokenRequest>> Read, Func<Opened, IAsyncEnumerable<AgentAct>, IAsyncEnumerable<byte[]>> Write,
     Func<Denial, HttpAnswer> Refuse) : HttpRoute(Path, Refuse);
 
 /// <summary>Ends a session.</summary>

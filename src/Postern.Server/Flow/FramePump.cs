@@ -14,7 +14,6 @@ internal sealed class FramePump(
     private const int LargeBuffer = 16 * 1024;
 
     private readonly Traffic traffic = fromClient ? activity.FromClient : activity.FromUpstream;
-    private readonly Lock gate = new();
     private TaskCompletionSource<bool>? wanted;
     private byte[]? held;           // a head or a close frame that came cut in two
     private FrameScanner scanner = scanner;
@@ -162,7 +161,7 @@ internal sealed class FramePump(
 
     private bool Enter(out bool stopAtEdge)
     {
-        lock (gate)
+        lock (this)
         {
             stopAtEdge = wanted is not null && !taken;
             return !taken && (busy = true);
@@ -171,7 +170,7 @@ internal sealed class FramePump(
 
     private void Leave(CloseFrame? close, bool written)
     {
-        lock (gate)
+        lock (this)
         {
             busy = false;
             Close = close;
@@ -184,7 +183,7 @@ internal sealed class FramePump(
 
     private void Finish()
     {
-        lock (gate)
+        lock (this)
         {
             finished = true;
             hold?.Dispose();
@@ -196,7 +195,7 @@ internal sealed class FramePump(
     /// or this side went away within a frame.</summary>
     public Task<bool> TakeAsync()
     {
-        lock (gate)
+        lock (this)
         {
             if (taken || Close is not null) return Task.FromResult(false);
             if (!busy && AtEdge) return Task.FromResult(taken = true);

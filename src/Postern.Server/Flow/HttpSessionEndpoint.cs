@@ -10,8 +10,8 @@ namespace Postern.Server.Flow;
 
 /// <summary>Opens sessions by plain HTTP requests for all dialects: read, admit, then a room that is held or a text that is answered.</summary>
 internal sealed class HttpSessionEndpoint(
-    ConnectionGate gate, ILedger ledger, HeldRooms rooms, ConversationStore conversations, SpeakerStore speakers, LiveSessions live, RefusalLimiter limiter,
-    PosternOptions options, ILogger<HttpSessionEndpoint> log, TimeProvider clock)
+    ConnectionGate gate, ILedger ledger, HeldRooms rooms, ConversationStore conversations, SpeakerStore speakers, LiveSessions live, SessionTimers timers,
+    RefusalLimiter limiter, HostedAgents agents, PosternOptions options, ILogger<HttpSessionEndpoint> log, TimeProvider clock)
 {
     private readonly ConcurrentDictionary<string, Opened> answering = new(StringComparer.Ordinal);
 
@@ -24,7 +24,11 @@ internal sealed class HttpSessionEndpoint(
         }
         foreach (var route in dialect.Turns)
         {
-            Map(routes, dialect, route, context => TurnAsync(context, route));
+            Map(routes, dialect, route, context => TurnAsync(context, route, route.Read, (opened, acts) => WholeAsync(context, route, opened, acts)));
+        }
+        foreach (var route in dialect.Streams)
+        {
+            Map(routes, dialect, route, context => TurnAsync(context, route, route.Read, (opened, acts) => StreamAsync(context, route, opened, acts)));
         }
         foreach (var route in dialect.HangUps)
         {
@@ -83,9 +87,9 @@ internal sealed class HttpSessionEndpoint(
         await HttpAnswers.WriteAsync(context, route.Write(opened));
     }
 
-    private async Task TurnAsync(HttpContext context, TurnRoute route)
+    private async Task TurnAsync(HttpContext context, HttpRoute route, Func<WireRequest, Decision<SpokenRequest>> read, Func<Opened, IAsyncEnumerable<AgentAct>, Task> answer)
     {
-        if ((await OpenAsync(context, route.Read, hosted: true)).IsDenied(out var denial, out var opened))
+        if ((await OpenAsync(context, read, hosted: true)).IsDenied(out var denial, out var opened))
         {
             await RefuseAsync(context, route, denial);
             return;
@@ -96,9 +100,11 @@ internal sealed class HttpSessionEndpoint(
         answering[session.Id] = opened;
         try
         {
-            await using var recorder = new ConversationRecorder(conversations, session, clock);
+            using var longest = timers.Schedule(leash, session.Terms.EndBy - session.StartedAt);
+            await using var recorder = new ConversationRecorder(conversations, session, clock, opened.Request.Conversation);
             recorder.Begin(Opening.None with { ClaimedSubject = opened.Request.Connect.Subject }, textOnly: true);
-            end = await AnswerAsync(context, route, opened, recorder, leash);
+            await answer(opened, ActsAsync(opened, recorder, leash, context.RequestAborted));
+            end = leash.TryGet(out var reason, out var detail) ? new SessionEnd(reason, Frames.NoCode, detail) : new SessionEnd(SessionEndReason.AgentClosed, Frames.NoCode);
             await recorder.EndAsync(end);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
@@ -113,28 +119,34 @@ internal sealed class HttpSessionEndpoint(
         }
     }
 
-    private async Task<SessionEnd> AnswerAsync(HttpContext context, TurnRoute route, Opened opened, ConversationRecorder recorder, Leash leash)
+    private static async Task WholeAsync(HttpContext context, TurnRoute route, Opened opened, IAsyncEnumerable<AgentAct> acts)
     {
-        IReadOnlyList<AgentAct> acts = [];
-        if (opened.Request.Text is { } text)
+        var all = new List<AgentAct>();
+        await foreach (var act in acts)
         {
-            acts = new EchoAgent(ConversationPlan.OfTexts(opened.Session), clock).Read(text);
-            await recorder.AddAsync(TurnRole.User, text);
-            foreach (var said in acts.OfType<AgentAct.Says>())
-            {
-                await recorder.AddAsync(TurnRole.Agent, said.Text);
-            }
+            all.Add(act);
         }
+        await HttpAnswers.WriteAsync(context, route.Write(opened, all));
+    }
+
+    private static async Task StreamAsync(HttpContext context, StreamRoute route, Opened opened, IAsyncEnumerable<AgentAct> acts)
+    {
         context.Response.ContentType = route.ContentType;
-        foreach (var piece in route.Write(opened, acts))
+        await foreach (var piece in route.Write(opened, acts))
         {
-            if (leash.TryGet(out var reason, out var detail))
-            {
-                return new SessionEnd(reason, Frames.NoCode, detail);
-            }
             await context.Response.BodyWriter.WriteAsync(piece, context.RequestAborted);
         }
-        return new SessionEnd(SessionEndReason.AgentClosed, Frames.NoCode);
+    }
+
+    private IAsyncEnumerable<AgentAct> ActsAsync(Opened opened, ConversationRecorder recorder, Leash leash, CancellationToken ct)
+    {
+        if (opened.Request.Text is not { } text)
+        {
+            return AsyncEnumerable.Empty<AgentAct>();
+        }
+        var earlier = opened.Request.Conversation is { } id && conversations.Read(id) is { } row ? conversations.ReadTurns(row) : [];
+        var conversation = earlier.Select(turn => new Said(turn.Role == TurnRole.User ? SaidBy.User : SaidBy.Agent, turn.Message)).Append(new Said(SaidBy.User, text));
+        return new HeldAnswer(agents.For(opened.Session, ConversationPlan.OfTexts(opened.Session)), recorder, leash).AnswerAsync(new AgentTurn([.. conversation]), ct);
     }
 
     private async Task HangUpAsync(HttpContext context, HangUpRoute route)
@@ -217,7 +229,7 @@ internal sealed class HttpSessionEndpoint(
             asked = asked with { Connect = asked.Connect with { Subject = name } };
         }
         if (asked.Conversation is { } conversation && bearer.Agent is { } agent
-            && !IsOf(conversation, agent, bearer.Credential.Grant.Subject ?? asked.Connect.Subject))
+            && !MayTakeUp(conversation, agent, bearer.Credential.Grant.Subject, asked.Connect))
         {
             return Refuse(new Denial(DenialReason.ConversationUnknown));
         }
@@ -228,11 +240,18 @@ internal sealed class HttpSessionEndpoint(
         Denial Refuse(Denial reason) => gate.Refuse(reason, asked.Connect.Address, clock.GetUtcNow(), bearer.Project, bearer.Agent?.Id, bearer.Credential.Id);
     }
 
-    // What is being said at this moment may not be in the database yet.
-    private bool IsOf(string conversation, Agent agent, string? user) =>
-        (answering.GetValueOrDefault(conversation) ?? rooms.Find(conversation)) is { } now
-            ? now.Session.Agent.Id == agent.Id && now.User == user
-            : conversations.Read(conversation) is { } row && row.Project == agent.Project && row.Agent == agent.Id && row.User == user;
+    // What was said goes to the agent again. So a conversation whose user a credential has named is taken up by that user alone, or by the
+    // application itself; one whose user was merely claimed, by the same claim, and never by a user whom a credential names. What is being
+    // said at this moment may not be in the database yet.
+    private bool MayTakeUp(string conversation, Agent agent, string? named, ConnectRequest asked)
+    {
+        return (answering.GetValueOrDefault(conversation) ?? rooms.Find(conversation)) is { } now
+            ? now.Session.Agent.Id == agent.Id && IsTheirs(now.Session.Terms.Subject, now.User)
+            : conversations.Read(conversation) is { } row && row.Owner.Project == agent.Project && row.Owner.Agent == agent.Id && IsTheirs(row.Subject, row.User);
+
+        bool IsTheirs(string? owner, string? user) =>
+            owner is null ? named is null && user == asked.Subject : owner == (named ?? (asked.Key is null ? null : asked.Subject));
+    }
 
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));

@@ -34,7 +34,8 @@ internal sealed class RelayOpening
     /// <summary>Waits for the first message; not null when the session ends here.</summary>
     public async Task<(CloseFrame Close, SessionEnd End)?> ReadAsync(TimeSpan wait)
     {
-        if (await Task.WhenAny(first, Task.Delay(wait)) != first)
+        await ((Task)first).WaitAsync(wait).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!first.IsCompleted)
         {
             Frames = Fixed(judge(null).Opening);
             Client = new Guarded(Client, this);

@@ -79,14 +79,9 @@ internal sealed class HttpGuard(RequestDelegate next, PosternOptions options, IL
         headers["Referrer-Policy"] = "no-referrer";
         if (options.PublicAddress is { Secure: true } address && string.Equals(context.Request.Host.Host, address.Host, StringComparison.OrdinalIgnoreCase))
             headers.StrictTransportSecurity = "max-age=31536000";
-        // After an upgrade that fails, bytes meant for the WebSocket would be read as the next request (attack C12).
-        if (!StringValues.IsNullOrEmpty(context.Request.Headers.Upgrade) && context.Request.Protocol == "HTTP/1.1")
-            context.Response.OnStarting(static state =>
-            {
-                var response = ((HttpContext)state).Response;
-                if (response.StatusCode != StatusCodes.Status101SwitchingProtocols) response.Headers.Connection = "close";
-                return Task.CompletedTask;
-            }, context);
+        // After an upgrade that fails, bytes meant for the WebSocket would be read as the next request (attack C12). One that succeeds
+        // sets its own.
+        if (!StringValues.IsNullOrEmpty(context.Request.Headers.Upgrade) && context.Request.Protocol == "HTTP/1.1") headers.Connection = "close";
     }
 
     private async Task EndAsync(HttpContext context, Exception failure)

@@ -5,6 +5,8 @@ using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Admin;
+using Postern.Server.Agents;
+using Postern.Server.Dialects.Algolia;
 using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Observability;
@@ -107,10 +109,11 @@ internal sealed class PosternHost : IAsyncDisposable
         WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)
     {
         var mint = new CredentialMint(directory, ledger, options.Lifetimes, clock);
-        var gate = new ConnectionGate(directory, ledger, clock);
+        var gate = new ConnectionGate(directory, ledger, clock) { LongestUserToken = options.UserTokens.MaxLifetime, Accepted = store.UserTokenUse.Note };
         var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
         var address = new ServerAddress(options);
 
+        AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
         app.UseMiddleware<PersonalAccessTokenGuard>(gate, Dialects.Dialects.All.OfType<Dialects.HttpDialect>().First(), clock);
@@ -120,13 +123,15 @@ internal sealed class PosternHost : IAsyncDisposable
             mints.Map(app, dialect);
         }
         var timers = new SessionTimers(clock);
-        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
+        var agents = new HostedAgents(options, store.Memory, app.Services.GetRequiredService<ILogger<HostedAgents>>(), clock);
+        app.Lifetime.ApplicationStopped.Register(agents.Dispose);
+        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
         }
         var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
-        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {
             sessionsByHttp.Map(app, dialect);
@@ -137,7 +142,11 @@ internal sealed class PosternHost : IAsyncDisposable
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
         new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
+        var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
+        new SecretKeysRest(algolia, store.UserTokenKeys, store.UserTokenUse, store.Feed, directory).Map(app);
+        AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
+        new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
         new SessionsAdmin(admin, live).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);

@@ -30,4 +30,7 @@ internal static partial class Log
 
     [LoggerMessage(3003, LogLevel.Error, "The end of the conversation {Conversation} could not be recorded: {Reason}")]
     public static partial void ConversationNotRecorded(ILogger log, string conversation, string reason);
+
+    [LoggerMessage(3004, LogLevel.Warning, "The agent of session {Session} could not answer ({Failure}): {Problem}")]
+    public static partial void ChatFailed(ILogger log, string session, string failure, string problem);
 }

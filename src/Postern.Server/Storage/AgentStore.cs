@@ -153,7 +153,7 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
     {
         var id = new AgentId(reader.GetString(0));
         return new AgentRow(id, new ProjectId(reader.GetString(1)), reader.GetString(2), reader.GetString(3), reader.GetString(4), reader.GetInt64(5) != 0,
-            reader.Text(6) is { } url ? new Upstream.Relay(url, [.. OpenHeaders(id, reader.IsDBNull(7) ? null : (byte[])reader.GetValue(7))]) : new Upstream.Echo(),
+            OpenUpstream(id, reader.Text(6), reader.IsDBNull(7) ? null : (byte[])reader.GetValue(7)),
             reader.Time(8), reader.Time(9))
         { OnlyDialects = [.. reader.GetString(10).Split(' ', StringSplitOptions.RemoveEmptyEntries)], Media = OpenMedia(id, reader) };
     }
@@ -188,14 +188,31 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         reader.Text(11) is { } url && JsonSerializer.Deserialize<string[]>(secrets.Open("media secret " + id, (byte[])reader.GetValue(12)), JsonSerializerOptions.Strict) is [var key, var secret]
             ? new MediaServer(url, key, secret) : null;
 
-    private static string? Url(Upstream upstream) => (upstream as Upstream.Relay)?.Url;
+    // What an upstream is its address says: http(s) is a chat endpoint, ws(s) a relay, none the echo agent.
+    private static string? Url(Upstream upstream) => upstream switch { Upstream.Relay relay => relay.Url, Upstream.Chat chat => chat.Url, _ => null };
 
-    private byte[]? Headers(AgentId id, Upstream upstream) => upstream is Upstream.Relay { Headers.Length: > 0 } relay
-        ? secrets.Seal("upstream headers " + id, JsonSerializer.SerializeToUtf8Bytes(relay.Headers.Select(h => new[] { h.Key, h.Value }), JsonSerializerOptions.Strict))
-        : null;
+    private byte[]? Headers(AgentId id, Upstream upstream) => upstream switch
+    {
+        Upstream.Relay { Headers.Length: > 0 } relay => secrets.Seal("upstream headers " + id, JsonSerializer.SerializeToUtf8Bytes(relay.Headers.Select(h => new[] { h.Key, h.Value }), JsonSerializerOptions.Strict)),
+        Upstream.Chat chat => secrets.Seal("upstream chat " + id, JsonSerializer.SerializeToUtf8Bytes(new ChatSecrets(chat.Model, chat.Key, chat.MaxTokens, chat.Temperature), JsonSerializerOptions.Strict)),
+        _ => null,
+    };
 
-    private IEnumerable<KeyValuePair<string, string>> OpenHeaders(AgentId id, byte[]? box) => box is null ? []
-        : JsonSerializer.Deserialize<string[][]>(secrets.Open("upstream headers " + id, box), JsonSerializerOptions.Strict)!.Select(h => KeyValuePair.Create(h[0], h[1]));
+    private Upstream OpenUpstream(AgentId id, string? url, byte[]? box)
+    {
+        if (url is null)
+        {
+            return new Upstream.Echo();
+        }
+        if (!url.StartsWith("http", StringComparison.OrdinalIgnoreCase))
+        {
+            return new Upstream.Relay(url, box is null ? [] : [.. JsonSerializer.Deserialize<string[][]>(secrets.Open("upstream headers " + id, box), JsonSerializerOptions.Strict)!.Select(h => KeyValuePair.Create(h[0], h[1]))]);
+        }
+        var chat = JsonSerializer.Deserialize<ChatSecrets>(secrets.Open("upstream chat " + id, box ?? []), JsonSerializerOptions.Strict)!;
+        return new Upstream.Chat(url, chat.Model, chat.Key) { MaxTokens = chat.MaxTokens, Temperature = chat.Temperature };
+    }
+
+    private sealed record ChatSecrets(string Model, string? Key, int? MaxTokens, double? Temperature);
 
     private void Note(WriteTransaction transaction, string name, ProjectId project, AgentId id, string? keyId, string? detail)
     {

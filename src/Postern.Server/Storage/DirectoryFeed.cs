@@ -1,6 +1,7 @@
 using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Keys;
+using Postern.Core.Projects;
 using Postern.Server.Agents;
 
 namespace Postern.Server.Storage;
@@ -9,7 +10,7 @@ namespace Postern.Server.Storage;
 /// Keeps the directory in memory equal to the database: everything once, then the numbered changes, whichever process wrote them.
 /// A change made here is seen before it is answered, one made elsewhere within <see cref="Interval"/>.
 /// </summary>
-internal sealed class DirectoryFeed(Database database, AgentStore agents, KeyStore keys, CredentialStore credentials, PosternOptions options, TimeProvider clock) : IAsyncDisposable
+internal sealed class DirectoryFeed(Database database, AgentStore agents, KeyStore keys, CredentialStore credentials, UserTokenKeyStore userTokenKeys, PosternOptions options, TimeProvider clock) : IAsyncDisposable
 {
     /// <summary>How often changes of other processes are looked for.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(200);
@@ -38,6 +39,14 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
         foreach (var (id, until) in credentials.ReadRevocations(clock.GetUtcNow()))
         {
             directory.Revoke(id, until);
+        }
+        foreach (var row in userTokenKeys.ReadAll())
+        {
+            directory.Put(row.Key);
+        }
+        foreach (var (project, subject, at) in userTokenKeys.ReadCutOffs())
+        {
+            directory.CutOff(project, subject, at);
         }
         foreach (var row in agents.ReadAll())
         {
@@ -116,6 +125,18 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
             case "revocation":
                 credentials.ReadRevocations(clock.GetUtcNow(), id).ForEach(revoked => directory!.Revoke(revoked.Id, revoked.Until));
                 directory!.ForgetExpired(clock.GetUtcNow());
+                break;
+            case UserTokenKeyStore.KeyChange when userTokenKeys.ReadAll(id) is [var row]:
+                directory!.Put(row.Key);
+                break;
+            case UserTokenKeyStore.KeyChange:
+                directory!.RemoveUserTokenKey(id);
+                break;
+            case UserTokenKeyStore.CutOffChange when userTokenKeys.ReadCutOffs(id) is [var (project, subject, at)]:
+                directory!.CutOff(project, subject, at);
+                break;
+            case UserTokenKeyStore.CutOffChange:
+                directory!.CutOff(new ProjectId(id[..id.IndexOf('\n', StringComparison.Ordinal)]), id[(id.IndexOf('\n', StringComparison.Ordinal) + 1)..], null);
                 break;
             case "signing_key" when keys.ReadRing() is { } ring:
                 directory!.Ring = ring;

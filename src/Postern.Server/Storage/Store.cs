@@ -26,10 +26,17 @@ internal sealed class Store : IAsyncDisposable
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
-        Conversations = new ConversationStore(Database, Writer);
+        UserTokenKeys = new UserTokenKeyStore(Database, Writer, secrets, clock);
+        UserTokenUse = new UserTokenUse(UserTokenKeys, clock);
+        ConversationMove.Run(Database, secrets);
+        Conversations = new ConversationStore(Database, Writer, secrets);
+        Votes = new VoteStore(Database, Writer, secrets, Conversations);
+        Memory = new MemoryStore(Database, Writer, secrets, options.Memory);
+        UserData = new UserData(Database, Writer);
+        Sweep = new ConversationSweep(Database, Writer);
         Speakers = new SpeakerStore(Database, Writer, clock);
         TryCodes = new TryCodes(Database, Writer, clock);
-        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, options, clock);
+        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, UserTokenKeys, options, clock);
     }
 
     public Database Database { get; }
@@ -38,7 +45,13 @@ internal sealed class Store : IAsyncDisposable
     public AgentStore Agents { get; }
     public KeyStore Keys { get; }
     public CredentialStore Credentials { get; }
+    public UserTokenKeyStore UserTokenKeys { get; }
+    public UserTokenUse UserTokenUse { get; }
     public ConversationStore Conversations { get; }
+    public VoteStore Votes { get; }
+    public MemoryStore Memory { get; }
+    public UserData UserData { get; }
+    public ConversationSweep Sweep { get; }
     public SpeakerStore Speakers { get; }
     public TryCodes TryCodes { get; }
     public DirectoryFeed Feed { get; }
@@ -88,6 +101,8 @@ internal sealed class Store : IAsyncDisposable
     {
         await Feed.DisposeAsync();
         await Refusals.FlushAsync();
+        await UserTokenUse.FlushAsync();
+        UserTokenUse.Dispose();
         Refusals.Dispose();
         await Writer.DisposeAsync();
         await Database.DisposeAsync();

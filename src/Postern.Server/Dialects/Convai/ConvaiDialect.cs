@@ -31,10 +31,12 @@ internal sealed class ConvaiDialect : HttpDialect
 
     public override IReadOnlyList<TurnRoute> Turns =>
     [
-        new("/connect/stream", "text/event-stream", SessionForms.Stream, SessionAnswers.Events, Refusals.Realtime),
-        new("/character/getResponse", "application/json", SessionForms.Response, SessionAnswers.Response, Refusals.Rest),
-        new("/character/initConversation", "application/json", SessionForms.Begin, SessionAnswers.Begun, Refusals.Rest) { OpenToPages = false },
+        new("/character/getResponse", SessionForms.Response, SessionAnswers.Response, Refusals.Rest),
+        new("/character/initConversation", SessionForms.Begin, SessionAnswers.Begun, Refusals.Rest) { OpenToPages = false },
     ];
+
+    public override IReadOnlyList<StreamRoute> Streams =>
+        [new("/connect/stream", "text/event-stream", SessionForms.Stream, SessionAnswers.EventsAsync, Refusals.Realtime)];
 
     public override IReadOnlyList<HangUpRoute> HangUps => [new("/disconnect", SessionForms.Disconnect, SessionAnswers.Disconnected, Refusals.Realtime)];
 

@@ -1,4 +1,5 @@
 using Postern.Core;
+using Postern.Server.Agents;
 using Postern.Server.Dialects.ElevenLabs;
 
 namespace Postern.Server.Dialects.Convai;
@@ -31,6 +32,14 @@ internal static class Refusals
 
     /// <summary>The REST shape.</summary>
     public static HttpAnswer Error(int status, string sentence) => Wire.Json(status, json => json.WriteString("ERROR"u8, sentence));
+
+    /// <summary>On the REST paths, when the character cannot answer.</summary>
+    public static HttpAnswer Failed(AgentAct.Failed failed) => failed.Failure switch
+    {
+        AgentFailure.Busy => Error(429, failed.Sentence) with { Headers = [KeyValuePair.Create("Retry-After", "1")] },
+        AgentFailure.Timeout => Error(504, failed.Sentence),
+        AgentFailure.Unreachable or AgentFailure.Broken => Error(502, failed.Sentence),
+    };
 
     // Unknown, expired and revoked are one answer: whoever tries tokens learns nothing.
     private static (int Status, string Sentence) Words(Denial denial, string invalid) => denial.Reason switch

@@ -85,6 +85,12 @@ internal static class Refusals
         SessionEndReason.InternalError => (1011, "system_error", "Internal error."),
     };
 
+    /// <summary>The error event's code for an agent that cannot answer: operational.</summary>
+    public const int AgentFailed = 1002;
+
+    /// <summary>The error event's code for input of a kind that the agent does not take.</summary>
+    public const int InputRefused = 1008;
+
     /// <summary>The vendor's error event knows four codes only.</summary>
     public static int EventCode(ushort close) => close switch { 1000 => 1000, 1002 or 1009 => 1002, 1008 => 1008, _ => 1011 };
 
