@@ -51,6 +51,8 @@ public static class AuditNames
     public const string AgentChanged = "agent.changed";
     /// <summary>An agent was deleted.</summary>
     public const string AgentDeleted = "agent.deleted";
+    /// <summary>What a project says about its new agents was changed.</summary>
+    public const string ProjectChanged = "project.changed";
     /// <summary>An API key was created.</summary>
     public const string KeyCreated = "key.created";
     /// <summary>An API key was revoked.</summary>

@@ -26,6 +26,7 @@ internal static class Commands
         new("agents set-media", ["AGENT_ID", "none|ws(s)://…"], ["--key"], "Says which LiveKit server holds an agent's rooms; its secret is read from POSTERN_MEDIA_SECRET.", AgentCommands.SetMediaAsync),
         new("agents set-aliases", ["AGENT_ID", "NAME,…|none"], [], "Gives an agent further names, for clients that demand another form of id.", AgentCommands.SetAliasesAsync),
         new("agents set-dialects", ["AGENT_ID", "DIALECT,…|all"], [], "Says which dialects reach an agent.", AgentCommands.SetOnlyDialectsAsync),
+        new("projects set-defaults", ["PROJECT"], ["--dialect", "--access"], "Says which vendor a project's new agents speak (elevenlabs, xuna) and who may open one that says nothing about access (private, public); what is left out is as in the settings.", ProjectCommands.SetDefaultsAsync),
         new("try", [], [], "Prints a link to the page on which one talks to the demo agent; it works once, within 24 hours.", TryCommand.RunAsync),
         new("check-config", [], ["--document"], "Reads every setting and says whether the server would start; --document markdown writes docs/configuration.md.", OtherCommands.CheckConfigAsync),
         new("migrate", [], [], "Brings the database up to this version's schema.", OtherCommands.MigrateAsync),

@@ -98,6 +98,20 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         return reader.Read() ? new ProjectDefaults(reader.Text(0), reader.Text(1)) : new ProjectDefaults(null, null);
     }
 
+    /// <summary>Sets what the project says about its new agents; false when there is no such project.</summary>
+    public Task<bool> SetDefaultsAsync(ProjectId project, ProjectDefaults defaults) => writer.WriteAsync(transaction =>
+    {
+        if (transaction.Execute("update project set dialect = $1, default_access = $2 where id = $3", defaults.Dialect, defaults.Access, project.Value) == 0)
+        {
+            return false;
+        }
+        transaction.Audit(new AuditEvent(clock.GetUtcNow(), AuditNames.ProjectChanged)
+        {
+            Project = project, Detail = $"dialect {defaults.Dialect ?? "of the settings"}, access {defaults.Access ?? "of the settings"}",
+        });
+        return true;
+    });
+
     /// <summary>All agents of all projects.</summary>
     public IEnumerable<AgentRow> ReadAll() => WithAliases(ReadRows($"select {Columns} from agent order by created_at, id"));
 
