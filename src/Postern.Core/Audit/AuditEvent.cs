@@ -45,6 +45,8 @@ public static class AuditNames
     public const string SessionRefused = "session.refused";
     /// <summary>A session ended.</summary>
     public const string SessionEnded = "session.ended";
+    /// <summary>An operator asked for the end of a session.</summary>
+    public const string SessionEndAsked = "session.end_asked";
     /// <summary>An agent was created.</summary>
     public const string AgentCreated = "agent.created";
     /// <summary>An agent was changed.</summary>
