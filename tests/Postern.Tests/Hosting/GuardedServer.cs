@@ -99,6 +99,12 @@ public sealed partial class GuardedServer : IAsyncLifetime
             case "/smuggled":
                 Interlocked.Increment(ref smuggled);
                 break;
+            case "/watched":
+                var socket = context.Features.GetRequiredFeature<Microsoft.AspNetCore.Connections.Features.IConnectionSocketFeature>().Socket;
+                var watched = $"{socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive)} {socket.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime)}";
+                context.Response.ContentLength = watched.Length;
+                await context.Response.WriteAsync(watched, context.RequestAborted);
+                return;
             case "/fail":
                 throw new InvalidOperationException("the secret inside");
             case "/unavailable":
