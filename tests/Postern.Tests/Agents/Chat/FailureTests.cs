@@ -1,5 +1,4 @@
 using System.Net;
-using Microsoft.AspNetCore.Http;
 using Postern.Tests.Dialects.ElevenLabs;
 
 namespace Postern.Tests.Agents.Chat;
