@@ -70,7 +70,7 @@ internal sealed class PosternHost : IAsyncDisposable
 
             var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node.Name, options.Limits.PublicSessionsPerAddress);
             var live = new LiveSessions();
-            store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
+            store.Feed.Changed += (kind, id) => EndBy(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
@@ -160,7 +160,7 @@ internal sealed class PosternHost : IAsyncDisposable
         var admin = new AdminAccess(directory, limiter);
         new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
-        new SessionsAdmin(admin, live).Map(app);
+        new SessionsAdmin(admin, store.Database, store.Writer, store.Feed, clock).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
         new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
         OpenApi.Map(app);
@@ -169,11 +169,15 @@ internal sealed class PosternHost : IAsyncDisposable
     }
 
     // A personal access token is judged when a session begins and never again: revoking it ends nothing that runs.
-    private static void Revoke(LiveSessions live, Core.Directory directory, string kind, string id)
+    private static void EndBy(LiveSessions live, Core.Directory directory, string kind, string id)
     {
         if (kind == "revocation")
         {
             live.End(session => session.Credential is { Kind: not CredentialKind.PersonalAccessToken } credential && credential.Id.Value == id, SessionEndReason.Revoked);
+        }
+        if (kind == SessionsAdmin.EndAsked)
+        {
+            live.End(session => session.Id == id, SessionEndReason.Operator);
         }
         if (kind == "agent" && directory.Find(new AgentId(id)) is null)
         {
