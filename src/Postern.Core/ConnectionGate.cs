@@ -33,6 +33,8 @@ public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credent
     public string? Referer { get; init; }
     /// <summary>The session is to be held on the agent's media server.</summary>
     public bool NeedsMedia { get; init; }
+    /// <summary>The conversation as named, if it was; the credential's own, where that was fixed at the mint.</summary>
+    public string? Conversation { get; init; }
     /// <summary>The end user that the request claims, where the dialect says it with the request.</summary>
     public string? Subject { get; init; }
 }
@@ -177,6 +179,10 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             if (directory.IsRevoked(credential.Id))
             {
                 return new Denial(DenialReason.Revoked);
+            }
+            if (request.Conversation is { } conversation && credential.Grant.ConversationId is { } own && conversation != own)
+            {
+                return new Denial(DenialReason.ConversationUnknown);
             }
             var agent = (credential.Grant.Agent ?? request.Agent) is { } opened ? directory.Find(credential.Grant.Project, opened) : null;
             // By whatever name the request calls it, it must be the credential's.

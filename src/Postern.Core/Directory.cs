@@ -114,6 +114,9 @@ public sealed class Directory(KeyRing ring)
     public DateTimeOffset? CutOff(UserTokenKey key, string subject) =>
         cutOffs.TryGetValue((key.Project, subject), out var ofUser) && !(key.CutOff > ofUser) ? ofUser : key.CutOff;
 
+    /// <summary>The ids of all user-token keys.</summary>
+    public ImmutableArray<string> UserTokenKeys => [.. userTokenKeys.Keys];
+
     /// <summary>The ids of all agents.</summary>
     public ImmutableArray<AgentId> Agents => [.. agents.Keys];
 

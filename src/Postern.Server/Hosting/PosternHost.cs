@@ -23,12 +23,13 @@ internal sealed class PosternHost : IAsyncDisposable
     private readonly Store store;
     private readonly CertificateSource? certificates;
     private readonly LiveSessions live;
+    private readonly DailySweep sweep;
     private readonly PosternOptions options;
     private readonly TimeProvider clock;
 
     private PosternHost(
-        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, PosternOptions options, TimeProvider clock) =>
-        (this.app, this.node, this.store, this.certificates, this.live, this.options, this.clock) = (app, node, store, certificates, live, options, clock);
+        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, DailySweep sweep, PosternOptions options, TimeProvider clock) =>
+        (this.app, this.node, this.store, this.certificates, this.live, this.sweep, this.options, this.clock) = (app, node, store, certificates, live, sweep, options, clock);
 
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
@@ -69,11 +70,12 @@ internal sealed class PosternHost : IAsyncDisposable
 
             var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node.Name, options.Limits.PublicSessionsPerAddress);
             var live = new LiveSessions();
-            store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
+            store.Feed.Changed += (kind, id) => EndBy(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
-            return new PosternHost(app, node, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
+            var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
+            return new PosternHost(app, node, store, certificates, live, sweep, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -99,6 +101,7 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             await app.StopAsync(grace.Token);
         }
+        await sweep.DisposeAsync();
         await app.DisposeAsync();
         certificates?.Dispose();
         await store.DisposeAsync();
@@ -157,7 +160,7 @@ internal sealed class PosternHost : IAsyncDisposable
         var admin = new AdminAccess(directory, limiter);
         new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
-        new SessionsAdmin(admin, live).Map(app);
+        new SessionsAdmin(admin, store.Database, store.Writer, store.Feed, clock).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
         new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
         OpenApi.Map(app);
@@ -166,11 +169,15 @@ internal sealed class PosternHost : IAsyncDisposable
     }
 
     // A personal access token is judged when a session begins and never again: revoking it ends nothing that runs.
-    private static void Revoke(LiveSessions live, Core.Directory directory, string kind, string id)
+    private static void EndBy(LiveSessions live, Core.Directory directory, string kind, string id)
     {
         if (kind == "revocation")
         {
             live.End(session => session.Credential is { Kind: not CredentialKind.PersonalAccessToken } credential && credential.Id.Value == id, SessionEndReason.Revoked);
+        }
+        if (kind == SessionsAdmin.EndAsked)
+        {
+            live.End(session => session.Id == id, SessionEndReason.Operator);
         }
         if (kind == "agent" && directory.Find(new AgentId(id)) is null)
         {

@@ -34,8 +34,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
     {
         var (owner, id, seal) = (change.Owner, change.Id, new ConversationSeal(secrets, change.Owner, change.Id));
         var initiation = seal.SealInitiation(change.Start?.Initiation ?? "");
-        var messages = change.Turns.Select(turn => Message.Of(change.IdOf(turn), turn.Role, turn.Message, turn.At)
-            with { FromAgent = turn.Role == TurnRole.Agent }).ToList();
+        var messages = change.Turns.Select(turn => Message.Of(change.IdOf(turn), turn.Role, turn.Message, turn.At)).ToList();
         var added = Seal(seal, messages);
         return writer.WriteAsync(transaction =>
         {

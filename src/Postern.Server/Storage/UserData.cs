@@ -7,6 +7,9 @@ namespace Postern.Server.Storage;
 /// <summary>What is stored of one end user in a whole project, and how long a project keeps anything.</summary>
 internal sealed class UserData(Database database, GroupedWriter writer)
 {
+    /// <summary>The days that a project may choose.</summary>
+    public static readonly IReadOnlyList<int> Choices = [0, 30, 60, 90];
+
     private const int DefaultDays = 90;
     private const string Theirs = "project_id = $1 and subject = $2 and ($3 = '' or agent_id = $3)";
 

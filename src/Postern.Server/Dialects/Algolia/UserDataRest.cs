@@ -11,7 +11,6 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, TimeProvid
 {
     private const string UserPath = "/agent-studio/1/user-data/{id}";
     private const string ConfigurationPath = "/agent-studio/1/configuration";
-    private static readonly int[] Days = [0, 30, 60, 90];
 
     public void Map(IEndpointRouteBuilder routes)
     {
@@ -59,7 +58,7 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, TimeProvid
         {
             return access.Refuse(context, denial);
         }
-        var days = form.Number("maxRetentionDays", Days);
+        var days = form.Number("maxRetentionDays", UserData.Choices);
         if (form.Problem is { } problem)
         {
             return access.Refuse(context, problem);

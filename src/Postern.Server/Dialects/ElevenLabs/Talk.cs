@@ -62,7 +62,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
             await Task.WhenAny(NextMessage, late, Context.Leash.Ended);
             if (Context.Leash.TryGet(out var reason, out var detail))
             {
-                return (null, new SessionEnd(reason, Context.Dialect.End(reason, detail).Close.Code, detail));
+                return (null, new SessionEnd(reason, Context.Leash.Code is var code and not 0 ? code : Context.Dialect.End(reason, detail).Close.Code, detail));
             }
             if (!NextMessage.IsCompleted)
             {

@@ -87,9 +87,9 @@ internal sealed class UserScene : IAsyncDisposable
         return text;
     }
 
-    /// <summary>A genuine token of this user for an hour.</summary>
+    /// <summary>A genuine token of this user, whose name needs no escaping, for an hour.</summary>
     public string Token(string user) => UserTokenForge.Sign($$"""{"alg":"HS256","typ":"JWT","kid":"{{userKey.Id}}"}""",
-        $$"""{"sub":{{Quoted(user)}},"exp":{{Now.ToUnixTimeSeconds() + 3600}}}""", userKey.Value);
+        $$"""{"sub":"{{user}}","exp":{{Now.ToUnixTimeSeconds() + 3600}}}""", userKey.Value);
 
     /// <summary>Stores a question and its answer, as a completion does; returns the answer's id.</summary>
     public async Task<string> SayAsync(string user, string id, string question, string answer, string agent = Agent)
@@ -128,10 +128,6 @@ internal sealed class UserScene : IAsyncDisposable
             await database.DisposeAsync();
         }
     }
-
-    private static string Quoted(string text) => JsonSerializer.Serialize(text, Unescaped);
-
-    private static readonly JsonSerializerOptions Unescaped = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private static async Task UntilAsync(Func<Task<bool>> happened)
     {
