@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Net.WebSockets;
 using Postern.Core;
 using Postern.Core.Sessions;
+using Postern.Server.Agents;
 using Postern.Server.Dialects;
 using Postern.Server.Hosting;
 using Postern.Server.Storage;
@@ -11,7 +12,7 @@ namespace Postern.Server.Flow;
 /// <summary>Opens conversations for all dialects: check the shape, read, admit, then relay or talk, and write how it ended.</summary>
 internal sealed class ConnectEndpoint(
     ConnectionGate gate, ILedger ledger, ConversationStore conversations, LiveSessions live, SessionTimers timers, RefusalLimiter limiter,
-    PosternOptions options, ILogger<ConnectEndpoint> log, TimeProvider clock)
+    HostedAgents agents, PosternOptions options, ILogger<ConnectEndpoint> log, TimeProvider clock)
 {
     private const int MostDrained = 64 * 1024;
     private static readonly TimeSpan CloseWait = TimeSpan.FromSeconds(1);
@@ -156,7 +157,7 @@ internal sealed class ConnectEndpoint(
         });
         using var silence = timers.Observe(leash, activity, limits);
         await using var recorder = new ConversationRecorder(conversations, session, clock);
-        return await dialect.TalkAsync(new TalkContext(dialect, socket, session, leash, recorder, activity, options, clock) { Log = log });
+        return await dialect.TalkAsync(new TalkContext(dialect, socket, session, leash, recorder, activity, agents, options, clock) { Log = log });
     }
 
     // Completes when the relay runs; what it returns, when that has ended. The opening's state does not live as long as the session.
@@ -195,7 +196,7 @@ internal sealed class ConnectEndpoint(
         {
             return (client, default, null);
         }
-        var opening = new RelayOpening(client, message => Judge(dialect, session, message), limits.MaxMessageBytes, leash);
+        var opening = new RelayOpening(client, dialect.Skips, message => Judge(dialect, session, message), limits.MaxMessageBytes, leash);
         if (await opening.ReadAsync(options.Sessions.FirstMessageWait) is not { } refused)
         {
             return (opening.Client, opening.Frames, null);

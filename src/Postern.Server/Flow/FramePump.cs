@@ -97,6 +97,11 @@ internal sealed class FramePump(
                 if (written) traffic.Passed(scan.Frames, scan.Pass);
                 Leave(written ? scan.Close : null, written);
                 if (!written) session.DestinationLost(this);
+                if (hold?.Fault is { } forbidden)
+                {
+                    session.Faulted(this, forbidden);
+                    return deaf = true;
+                }
             }
             if (scan.Fault is { } fault)
             {

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Postern.Core.Sessions;
 
 namespace Postern.Server.Flow;
 
@@ -7,8 +8,8 @@ namespace Postern.Server.Flow;
 /// passed the scanner: the frames are well-formed and within the limits.
 /// </summary>
 /// <param name="judge">Decides about each message.</param>
-/// <param name="answer">Tells the client something.</param>
-internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judge, Func<byte[], ValueTask> answer) : IDisposable
+/// <param name="answer">Tells the client something; null where the rule never answers.</param>
+internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judge, Func<byte[], ValueTask>? answer) : IDisposable
 {
     private byte[] buffer = [];     // [handed out][frames of the message][bytes not looked at yet]
     private int given;
@@ -16,6 +17,9 @@ internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judg
     private int end;
     private Opcode kind;
     private bool inMessage;
+
+    /// <summary>Set by a message that ends the session; nothing passes any more.</summary>
+    public SessionEnd? Fault { get; private set; }
 
     /// <summary>Takes frames, or pieces of frames, in order.</summary>
     public void Append(ReadOnlySpan<byte> bytes)
@@ -47,14 +51,19 @@ internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judg
             {
                 continue;
             }
-            var (instead, answers) = judge(kind == Opcode.Text, Join());
-            foreach (var text in answers)
+            var passage = judge(kind == Opcode.Text, Join());
+            foreach (var text in passage.Answers)
             {
-                await answer(text);
+                await answer!(text);
+            }
+            if (passage.End is { } fault)
+            {
+                Fault = fault;
+                return default;
             }
             var message = buffer.AsMemory(given, kept - given);
             given = kept;
-            if (instead is null)
+            if (passage.Instead is not { } instead)
             {
                 return message;
             }

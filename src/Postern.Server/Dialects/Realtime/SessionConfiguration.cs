@@ -30,11 +30,13 @@ internal sealed class SessionConfiguration
     private static readonly string[] Own = ["id", "object", "model", "type", "expires_at"];
 
     private readonly SessionLock locked;
+    private readonly bool hasVoice;
     private JsonObject effective;
 
-    public SessionConfiguration(FixedValues values, string id, string model, long expiresAt)
+    public SessionConfiguration(FixedValues values, bool hasVoice, string id, string model, long expiresAt)
     {
         locked = new SessionLock(values);
+        this.hasVoice = hasVoice;
         effective = JsonObject.Create(Defaults.Clone())!;
         effective["id"] = id;
         effective["model"] = model;
@@ -43,6 +45,7 @@ internal sealed class SessionConfiguration
         {
             Set(effective, path, value);
         }
+        Silence(effective);
     }
 
     /// <summary>What of it is fixed.</summary>
@@ -65,6 +68,9 @@ internal sealed class SessionConfiguration
 
     /// <summary>Whether answers are spoken.</summary>
     public bool Speaks => IsSpoken(effective["output_modalities"]);
+
+    /// <summary>What the session adds to the agent's prompt.</summary>
+    public string Instructions => effective["instructions"] is JsonValue value && value.TryGetValue<string>(out var text) ? text : "";
 
     /// <summary>Whether these modalities have sound among them.</summary>
     public static bool IsSpoken(JsonNode? modalities) =>
@@ -92,6 +98,7 @@ internal sealed class SessionConfiguration
                 Set(changed, field.Path, field.Value);
             }
         }
+        Silence(changed);
         if (Wire.Node(changed).Length > longestBytes)
         {
             return [new FieldRefusal("invalid_value", "session", $"The session's configuration may have {longestBytes} bytes at most.")];
@@ -136,6 +143,15 @@ internal sealed class SessionConfiguration
             root = below;
         }
         root[names[^1]] = Node(value);
+    }
+
+    // An agent without a voice writes whatever was asked for, and says so: clients ask for sound without being told to.
+    private void Silence(JsonObject configuration)
+    {
+        if (!hasVoice)
+        {
+            configuration["output_modalities"] = new JsonArray("text");
+        }
     }
 
     private static JsonNode? Node(JsonElement value) => value.ValueKind switch
