@@ -7,14 +7,18 @@ namespace Postern.Core.Policy;
 /// <summary>Who may start a session: a pure function of agent, credential, request and time.</summary>
 public static class SessionPolicy
 {
-    /// <summary>The terms of the session, or the first reason against it. Origin first: a wrong page learns nothing of a token.</summary>
+    /// <summary>
+    /// The terms of the session, or the first reason against it. Origin first: a wrong page learns nothing of a token. Whoever holds
+    /// an API key is believed about the end user.
+    /// </summary>
     public static Decision<SessionTerms> Decide(Agent agent, VerifiedCredential? credential, ConnectRequest request, DateTimeOffset now) =>
         WrongOrigin(agent, credential, request.Origin) is { } wrongOrigin ? wrongOrigin
         : credential is null && agent.Access.Private ? new Denial(agent.Access.PrivateByDefault ? DenialReason.AgentPrivateByDefault : DenialReason.CredentialMissing)
         : credential is not null && credential.Grant.StartBy <= now ? new Denial(DenialReason.Expired)
         : credential?.Grant.Subject is { } subject && request.Subject is { } claimed && claimed != subject ? new Denial(DenialReason.SubjectMismatch)
         : request.NeedsMedia && agent.Media is null ? new Denial(DenialReason.MediaMissing)
-        : SessionTerms.From(agent.Limits, credential?.Grant, now);
+        : SessionTerms.From(agent.Limits, credential?.Grant, now) is var terms && request.Key is not null && terms.Subject is null ? terms with { Subject = request.Subject }
+        : terms;
 
     /// <summary>The denial of an origin that agent or credential do not list, null when it may pass.</summary>
     internal static Denial? WrongOrigin(Agent agent, VerifiedCredential? credential, string? origin)

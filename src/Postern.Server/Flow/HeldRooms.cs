@@ -5,6 +5,7 @@ using Postern.Core;
 using Postern.Core.Projects;
 using Postern.Core.Sessions;
 using Postern.Server.Dialects;
+using Postern.Server.Media;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
 
@@ -12,15 +13,15 @@ namespace Postern.Server.Flow;
 
 /// <summary>
 /// Sessions that are held in rooms of a media server. No connection of theirs passes here, so they last until the client hangs up,
-/// their longest duration is over, an operator ends them or the server stops.
+/// their longest duration is over, an operator ends them or the server stops; then the room is closed at the media server.
 /// </summary>
 internal sealed class HeldRooms(
-    ILedger ledger, ConversationStore conversations, Core.Directory directory, LiveSessions live, SessionTimers timers, ILogger<HeldRooms> log, TimeProvider clock)
+    ILedger ledger, ConversationStore conversations, Core.Directory directory, LiveSessions live, MediaRooms media, SessionTimers timers, ILogger<HeldRooms> log, TimeProvider clock)
 {
     private readonly ConcurrentDictionary<string, Held> held = new(StringComparer.Ordinal);
 
-    /// <summary>Puts an admitted session on its leash and keeps its record until it ends.</summary>
-    public void Hold(Opened opened, string? address)
+    /// <summary>Puts an admitted session on its leash and keeps its record until it ends; false when it has ended by now.</summary>
+    public bool Hold(Opened opened, string? address)
     {
         var session = opened.Session;
         var leash = new Leash();
@@ -28,6 +29,7 @@ internal sealed class HeldRooms(
         held[session.Id] = new Held(opened, leash, Hash(connect.Credential?.Value ?? connect.Key ?? ""));
         live.Add(session, leash);
         _ = UntilEndAsync(session, leash, connect.Subject, address);
+        return !leash.TryGet(out _, out _);
     }
 
     /// <summary>The session of this id, until all of it is recorded.</summary>
@@ -52,6 +54,7 @@ internal sealed class HeldRooms(
         }
         leash.TryGet(out var reason, out var detail);
         var end = new SessionEnd(reason, Frames.NoCode, detail);
+        var closed = media.CloseAsync(session.Agent.Media!, session.Id);
         try
         {
             await recorder.EndAsync(end);
@@ -62,6 +65,7 @@ internal sealed class HeldRooms(
         }
         held.TryRemove(session.Id, out _);
         await SessionEnding.WriteAsync(ledger, session, end, address, clock.GetUtcNow(), log);
+        await closed;
         live.Remove(session.Id);
     }
 

@@ -79,8 +79,7 @@ internal sealed class HttpSessionEndpoint(
             await RefuseAsync(context, route, denial);
             return;
         }
-        rooms.Hold(opened, Address(context));
-        await HttpAnswers.WriteAsync(context, route.Write(opened));
+        await (rooms.Hold(opened, Address(context)) ? HttpAnswers.WriteAsync(context, route.Write(opened)) : RefuseAsync(context, route, new Denial(DenialReason.Revoked)));
     }
 
     private async Task TurnAsync(HttpContext context, TurnRoute route)
@@ -235,7 +234,7 @@ internal sealed class HttpSessionEndpoint(
             : conversations.Read(conversation) is { } row && row.Project == agent.Project && row.Agent == agent.Id && row.User == user;
 
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
-        limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
+        limiter.Exceeds(context.Connection.RemoteIpAddress, denial) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
 
     private static async Task<WireRequest?> ReadAsync(HttpContext context)
     {

@@ -58,8 +58,7 @@ internal static class Upstream
         Stream? stream = null;
         try
         {
-            var addresses = await ResolveAsync(address, target.AllowPrivateAddresses, time.Token);
-            stream = new NetworkStream(await DialAsync(addresses, address.Port, time.Token), ownsSocket: true);
+            stream = await DialAsync(address, target.AllowPrivateAddresses, time.Token);
             if (address.Tls) stream = await SecureAsync(stream, address, target, time.Token);
             return await OpenAsync(stream, address, target, time.Token);
         }
@@ -78,6 +77,11 @@ internal static class Upstream
             };
         }
     }
+
+    /// <summary>Looks the host up once, checks every address and connects to a checked one; no TLS yet.</summary>
+    /// <exception cref="UpstreamException">An address is not allowed, or there is none.</exception>
+    public static async ValueTask<Stream> DialAsync(UpstreamAddress address, bool allowPrivate, CancellationToken ct) =>
+        new NetworkStream(await DialAsync(await ResolveAsync(address, allowPrivate, ct), address.Port, ct), ownsSocket: true);
 
     private static async ValueTask<IPAddress[]> ResolveAsync(UpstreamAddress address, bool allowPrivate, CancellationToken ct)
     {

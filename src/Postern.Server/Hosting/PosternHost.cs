@@ -7,6 +7,7 @@ using Postern.Core.Sessions;
 using Postern.Server.Admin;
 using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
+using Postern.Server.Media;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
 using Postern.Server.Try;
@@ -63,7 +64,7 @@ internal sealed class PosternHost : IAsyncDisposable
             app = builder.Build();
 
             var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node);
-            var live = new LiveSessions();
+            var live = new LiveSessions(directory);
             store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
@@ -117,7 +118,9 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             connects.Map(app, dialect);
         }
-        var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
+        var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
+        app.Lifetime.ApplicationStopped.Register(media.Dispose);
+        var rooms = new HeldRooms(ledger, store.Conversations, directory, live, media, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
         var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {

@@ -30,4 +30,7 @@ internal static partial class Log
 
     [LoggerMessage(3003, LogLevel.Error, "The end of the conversation {Conversation} could not be recorded: {Reason}")]
     public static partial void ConversationNotRecorded(ILogger log, string conversation, string reason);
+
+    [LoggerMessage(3004, LogLevel.Warning, "The room {Room} could not be closed at its media server, which holds it until its own limits: {Problem}")]
+    public static partial void RoomNotClosed(ILogger log, string room, string problem);
 }

@@ -21,6 +21,8 @@ internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credential
 
     public Task<FixedValues> ReadFixedAsync(CredentialId id) => Task.FromResult(credentials.ReadFixed(id));
 
+    public Task<TimeSpan> ReadSpentAsync(CredentialId id, DateTimeOffset now) => Task.FromResult(credentials.ReadSpent(id, now));
+
     public Task<bool> ExtendAsync(CredentialId id, DateTimeOffset startBy, AuditEvent entry) =>
         writer.WriteAsync(transaction => CredentialStore.Extend(transaction, id, startBy, entry));
 
