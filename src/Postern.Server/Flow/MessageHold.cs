@@ -8,7 +8,8 @@ namespace Postern.Server.Flow;
 /// </summary>
 /// <param name="judge">Decides about each message.</param>
 /// <param name="answer">Tells the client something.</param>
-internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judge, Func<byte[], ValueTask> answer) : IDisposable
+/// <param name="expect">Waits for the upstream's answer to a message that passes now.</param>
+internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judge, Func<byte[], ValueTask> answer, Func<Unanswered, ValueTask> expect) : IDisposable
 {
     private byte[] buffer = [];     // [handed out][frames of the message][bytes not looked at yet]
     private int given;
@@ -47,11 +48,16 @@ internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judg
             {
                 continue;
             }
-            var (instead, answers) = judge(kind == Opcode.Text, Join());
-            foreach (var text in answers)
+            var passage = judge(kind == Opcode.Text, Join());
+            foreach (var text in passage.Answers)
             {
                 await answer(text);
             }
+            if (passage.Unless is { } unanswered)
+            {
+                await expect(unanswered);
+            }
+            var instead = passage.Instead;
             var message = buffer.AsMemory(given, kept - given);
             given = kept;
             if (instead is null)
