@@ -17,8 +17,7 @@ public static class SessionPolicy
         : credential is not null && credential.Grant.StartBy <= now ? new Denial(DenialReason.Expired)
         : credential?.Grant.Subject is { } subject && request.Subject is { } claimed && claimed != subject ? new Denial(DenialReason.SubjectMismatch)
         : request.NeedsMedia && agent.Media is null ? new Denial(DenialReason.MediaMissing)
-        : SessionTerms.From(agent.Limits, credential?.Grant, now) is var terms && request.Key is not null && terms.Subject is null ? terms with { Subject = request.Subject }
-        : terms;
+        : SessionTerms.From(agent.Limits, credential?.Grant, now) with { Subject = credential?.Grant.Subject ?? (request.Key is null ? null : request.Subject), InRoom = request.NeedsMedia };
 
     /// <summary>The denial of an origin that agent or credential do not list, null when it may pass.</summary>
     internal static Denial? WrongOrigin(Agent agent, VerifiedCredential? credential, string? origin)

@@ -3,11 +3,12 @@ using Postern.Core.Sessions;
 using Postern.Server.Agents;
 using Postern.Server.Flow;
 using Postern.Server.Hosting;
+using Postern.Server.Storage;
 
 namespace Postern.Server.Admin;
 
-/// <summary>The conversations that are being held on this node, and the end of one by an operator.</summary>
-internal sealed class SessionsAdmin(AdminAccess access, LiveSessions live)
+/// <summary>The conversations that are being held on this node, and the end of one, on whatever node, by an operator.</summary>
+internal sealed class SessionsAdmin(AdminAccess access, LiveSessions live, SessionStore sessions)
 {
     public void Map(IEndpointRouteBuilder routes)
     {
@@ -31,14 +32,18 @@ internal sealed class SessionsAdmin(AdminAccess access, LiveSessions live)
         json.WriteEndArray();
     });
 
-    private Task EndAsync(HttpContext context, ApiKey key)
+    private async Task EndAsync(HttpContext context, ApiKey key)
     {
-        var id = context.Request.RouteValues["id"] as string;
+        var id = (string)context.Request.RouteValues["id"]!;
         if (live.End(session => session.Id == id && session.Agent.Project == key.Project, SessionEndReason.Operator) == 0)
         {
-            return Problem.WriteAsync(context, 404, "No such conversation is being held here.");
+            if (sessions.FindOpen(id) is not { } elsewhere || elsewhere.Project != key.Project)
+            {
+                await Problem.WriteAsync(context, 404, "No such conversation is being held.");
+                return;
+            }
+            await sessions.EndAsync(id, SessionEndReason.Operator);
         }
         context.Response.StatusCode = StatusCodes.Status204NoContent;
-        return Task.CompletedTask;
     }
 }

@@ -144,7 +144,7 @@ internal sealed class HttpSessionEndpoint(
             await RefuseAsync(context, route, gate.Refuse(denial, Address(context), clock.GetUtcNow()));
             return;
         }
-        if (!rooms.End(asked))
+        if (!await rooms.EndAsync(asked))
         {
             await RefuseAsync(context, route, gate.Refuse(new Denial(DenialReason.ConversationUnknown), asked.Address, clock.GetUtcNow()));
             return;

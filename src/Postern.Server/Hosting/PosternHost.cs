@@ -120,7 +120,7 @@ internal sealed class PosternHost : IAsyncDisposable
         }
         var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
         app.Lifetime.ApplicationStopped.Register(media.Dispose);
-        var rooms = new HeldRooms(ledger, store.Conversations, directory, live, media, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
+        var rooms = new HeldRooms(ledger, store.Sessions, store.Conversations, directory, live, media, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
         var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {
@@ -134,7 +134,7 @@ internal sealed class PosternHost : IAsyncDisposable
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
         var admin = new AdminAccess(directory, limiter);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
-        new SessionsAdmin(admin, live).Map(app);
+        new SessionsAdmin(admin, live, store.Sessions).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
         new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
         OpenApi.Map(app);
@@ -148,6 +148,11 @@ internal sealed class PosternHost : IAsyncDisposable
         if (kind == "revocation")
         {
             live.End(session => session.Credential is { Kind: not CredentialKind.PersonalAccessToken } credential && credential.Id.Value == id, SessionEndReason.Revoked);
+        }
+        if (kind == SessionStore.EndKind)
+        {
+            var (reason, session) = SessionStore.Read(id);
+            live.End(one => one.Id == session, reason);
         }
         if (kind == "agent" && directory.Find(new AgentId(id)) is null)
         {

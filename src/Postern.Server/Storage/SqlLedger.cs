@@ -45,9 +45,9 @@ internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credential
             return DenialReason.AlreadyUsed;
         }
         transaction.Execute(
-            "insert into session (id, project_id, agent_id, credential_id, subject, node, started_at, end_by) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "insert into session (id, project_id, agent_id, credential_id, subject, node, started_at, end_by, in_room) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             session.Id, session.Agent.Project.Value, session.Agent.Id.Value, session.Credential?.Id.Value, session.Terms.Subject, node,
-            now, session.Terms.EndBy.ToUnixTimeMilliseconds());
+            now, session.Terms.EndBy.ToUnixTimeMilliseconds(), session.Terms.InRoom ? 1 : 0);
         transaction.Audit(entry);
         return null;
     }, session.Terms.Uses is null ? null : session.Credential!.Id.Value);

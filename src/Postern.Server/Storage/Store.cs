@@ -25,6 +25,7 @@ internal sealed class Store : IAsyncDisposable
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
+        Sessions = new SessionStore(Database, Writer);
         Conversations = new ConversationStore(Database, Writer);
         Speakers = new SpeakerStore(Database, Writer, clock);
         TryCodes = new TryCodes(Database, Writer, clock);
@@ -37,6 +38,7 @@ internal sealed class Store : IAsyncDisposable
     public AgentStore Agents { get; }
     public KeyStore Keys { get; }
     public CredentialStore Credentials { get; }
+    public SessionStore Sessions { get; }
     public ConversationStore Conversations { get; }
     public SpeakerStore Speakers { get; }
     public TryCodes TryCodes { get; }
