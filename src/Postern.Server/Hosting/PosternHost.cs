@@ -133,7 +133,7 @@ internal sealed class PosternHost : IAsyncDisposable
         new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
         var admin = new AdminAccess(directory, limiter);
-        new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
+        new AgentsAdmin(admin, store.Agents, store.Feed, options, clock).Map(app);
         new SessionsAdmin(admin, live, store.Sessions).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
         new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
