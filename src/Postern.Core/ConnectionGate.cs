@@ -15,12 +15,26 @@ namespace Postern.Core;
 /// <param name="Address">The client's address, for the audit.</param>
 public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credential, AgentId? Agent, string? Origin, string? Address)
 {
-    /// <summary>An API key in the credential's place: server to server.</summary>
+    /// <summary>An API key in the credential's place.</summary>
     public string? Key { get; init; }
+    /// <summary>What the API key must be allowed to: opening other vendors' sessions takes a key that may mint.</summary>
+    public Scopes KeyScope { get; init; } = Scopes.Mint;
+    /// <summary>What suffices as well when a user token narrows the request to one user's own.</summary>
+    public Scopes? KeyScopeWithUser { get; init; }
+    /// <summary>The project as the request names it: it must be the key's.</summary>
+    public ProjectId? Project { get; init; }
+    /// <summary>The user token beside the API key; null is none, an empty one is refused like any that does not verify.</summary>
+    public string? UserToken { get; init; }
     /// <summary>The dialect that is spoken; an agent may be restricted to some.</summary>
     public string? Dialect { get; init; }
+    /// <summary>The dialect holds pages to the agent's approved domains.</summary>
+    public bool ChecksDomain { get; init; }
+    /// <summary>The Referer header, which counts as a page's address where there is no Origin.</summary>
+    public string? Referer { get; init; }
     /// <summary>The session is to be held on the agent's media server.</summary>
     public bool NeedsMedia { get; init; }
+    /// <summary>The conversation as named, if it was; the credential's own, where that was fixed at the mint.</summary>
+    public string? Conversation { get; init; }
     /// <summary>The end user that the request claims, where the dialect says it with the request.</summary>
     public string? Subject { get; init; }
 }
@@ -31,9 +45,24 @@ public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credent
 /// <param name="Agent">The agent that it opens or that the request names, if any.</param>
 public sealed record Bearer(ProjectId Project, VerifiedCredential Credential, Agent? Agent);
 
+/// <summary>Who calls with an API key, and for which end user.</summary>
+/// <param name="Key">The key; its project is the caller's.</param>
+/// <param name="Token">Who is speaking; null when no user token was sent.</param>
+public sealed record Caller(ApiKey Key, UserToken? Token)
+{
+    /// <summary>The only project that it concerns.</summary>
+    public ProjectId Project => Key.Project;
+}
+
 /// <summary>What every connection passes.</summary>
 public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProvider clock)
 {
+    /// <summary>The longest lifetime of a user token.</summary>
+    public TimeSpan LongestUserToken { get; init; } = TimeSpan.FromHours(24);
+
+    /// <summary>Told of every user token that is accepted.</summary>
+    public Action<UserToken> Accepted { get; init; } = static _ => { };
+
     /// <summary>
     /// Verify, agent, policy, open: cheap and pure checks first, the irreversible one last. The session is answered once its row, its
     /// redemption and its audit row are committed together; every refusal has its reason and its audit row.
@@ -45,7 +74,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         {
             return Refuse(request, null, denial, now);
         }
-        if (presented.Agent is not { } agent || !agent.Speaks(request.Dialect))
+        if (presented.Agent is not { IsDraft: false } agent || !agent.Speaks(request.Dialect))
         {
             return Refuse(request, presented.Credential, new Denial(DenialReason.AgentUnknown, request.Agent?.Value), now);
         }
@@ -73,7 +102,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         }
         var session = new Session(presented.Credential?.Grant.ConversationId ?? Session.CreateId(), agent, presented.Credential, terms, now);
         return await ledger.OpenAsync(session, Started(request, session)) is { } reason
-            ? Refuse(request, presented.Credential, new Denial(reason), now)
+            ? Refuse(request, presented.Credential, new Denial(reason, reason == DenialReason.DailyLimitReached ? $"{agent.Limits.Daily}" : null), now)
             : session;
     }
 
@@ -98,6 +127,47 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             : new Bearer(credential.Grant.Project, credential, presented.Agent);
     }
 
+    /// <summary>
+    /// Who calls with an API key, and with a user token if one is sent, for a request that is no session. A token that does not verify
+    /// refuses the request whatever the key may do; a valid one narrows it to its user.
+    /// </summary>
+    public Decision<Caller> Identify(ConnectRequest request)
+    {
+        var now = clock.GetUtcNow();
+        return Identify(request, now).IsDenied(out var denial, out var caller) ? Refuse(request, null, denial, now) : caller;
+    }
+
+    // Key, project, user token, scope: whoever holds no key learns nothing of tokens, whoever holds no token nothing of scopes.
+    private Decision<Caller> Identify(ConnectRequest request, DateTimeOffset now)
+    {
+        if (directory.Verify(request.Key, Scopes.None).IsDenied(out var denial, out var key))
+        {
+            return denial;
+        }
+        if (request.Project is { } named && named != key.Project)
+        {
+            return new Denial(DenialReason.KeyInvalid, $"the key is not of project {named.Value}");
+        }
+        UserToken? token = null;
+        if (request.UserToken is { } text)
+        {
+            var agent = request.Agent is { } wanted ? directory.Find(key.Project, wanted)?.Id : null;
+            if (UserTokenVerifier.Verify(directory, key.Project, text, agent, LongestUserToken, now).IsDenied(out denial, out token))
+            {
+                return denial;
+            }
+        }
+        if (key.WhyRefused(request.KeyScope) is { } missing && (token is null || request.KeyScopeWithUser is not { } narrowed || key.WhyRefused(narrowed) is not null))
+        {
+            return missing;
+        }
+        if (token is not null)
+        {
+            Accepted(token);
+        }
+        return new Caller(key, token);
+    }
+
     // What is presented must be valid, on a public agent too; then the agent is the credential's, never the query's.
     private async Task<Decision<Presented>> PresentAsync(ConnectRequest request, DateTimeOffset now)
     {
@@ -111,6 +181,10 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             {
                 return new Denial(DenialReason.Revoked);
             }
+            if (request.Conversation is { } conversation && credential.Grant.ConversationId is { } own && conversation != own)
+            {
+                return new Denial(DenialReason.ConversationUnknown);
+            }
             var agent = (credential.Grant.Agent ?? request.Agent) is { } opened ? directory.Find(credential.Grant.Project, opened) : null;
             // By whatever name the request calls it, it must be the credential's.
             return request.Agent is { } named && directory.Find(credential.Grant.Project, named) != agent
@@ -119,14 +193,14 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         }
         if (request.Key is not null)
         {
-            if (directory.Verify(request.Key, Scopes.Mint).IsDenied(out var denial, out var key))
+            if (Identify(request, now).IsDenied(out var denial, out var caller))
             {
                 return denial;
             }
-            var agent = request.Agent is { } wanted ? directory.Find(key.Project, wanted) : null;
+            var agent = request.Agent is { } wanted ? directory.Find(caller.Key.Project, wanted) : null;
             return agent is null && request.Agent is { } unknown
                 ? new Denial(DenialReason.AgentUnknown, unknown.Value)
-                : new Presented(Standing(key, agent, now), agent);
+                : new Presented(Standing(caller, agent, now), agent);
         }
         return new Presented(null, request.Agent is { } id ? directory.Find(id) : null);
     }
@@ -143,12 +217,12 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             : new Denial(DenialReason.CredentialMalformed);
     }
 
-    // A key that may mint may as well open: the same grant, without the detour.
+    // A key opens what it could have minted: the same grant, without the detour.
     private static readonly TimeSpan Moment = TimeSpan.FromSeconds(10);
 
-    private static VerifiedCredential Standing(ApiKey key, Agent? agent, DateTimeOffset now) =>
+    private static VerifiedCredential Standing(Caller caller, Agent? agent, DateTimeOffset now) =>
         new(CredentialId.Create(now), CredentialKind.SignedUrl,
-            new Grant(key.Project, agent?.Id, null, now + Moment, null, null, [], null), key.Id);
+            new Grant(caller.Key.Project, agent?.Id, caller.Token?.Subject, now + Moment, null, null, [], null), caller.Key.Id);
 
     private sealed record Presented(VerifiedCredential? Credential, Agent? Agent);
 

@@ -51,6 +51,10 @@ public enum DenialReason
     VariableMissing,
     /// <summary>The agent has no media server, so that no WebRTC session can be held with it.</summary>
     MediaMissing,
+    /// <summary>As many sessions of the agent, or of the address with public agents, live as may live at one time.</summary>
+    TooManySessions,
+    /// <summary>As many sessions of the agent have begun today as may begin; the detail is their number.</summary>
+    DailyLimitReached,
     /// <summary>Too many refusals from one address.</summary>
     TooManyRefusals,
     /// <summary>The server is shutting down.</summary>

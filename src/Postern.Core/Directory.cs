@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Text;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Keys;
@@ -9,7 +10,7 @@ using Postern.Core.Sessions;
 namespace Postern.Core;
 
 /// <summary>
-/// What every decision reads, held in memory: agents, API keys and the key ring. Storage feeds it; a decision never waits for a
+/// What every decision reads, held in memory: agents, API keys, user-token keys and the key ring. Storage feeds it; a decision never waits for a
 /// database to read. Safe for concurrent use.
 /// </summary>
 public sealed class Directory(KeyRing ring)
@@ -18,6 +19,8 @@ public sealed class Directory(KeyRing ring)
     private readonly ConcurrentDictionary<(ProjectId, string), AgentId> aliases = new();
     private readonly ConcurrentDictionary<Hash256, ApiKey> keys = new();
     private readonly ConcurrentDictionary<CredentialId, DateTimeOffset> revoked = new();
+    private readonly ConcurrentDictionary<string, UserTokenKey> userTokenKeys = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<(ProjectId, string), DateTimeOffset> cutOffs = new();
     private volatile KeyRing ring = ring;
 
     /// <summary>The signing keys.</summary>
@@ -36,22 +39,24 @@ public sealed class Directory(KeyRing ring)
     {
         var former = agents.GetValueOrDefault(agent.Id);
         agents[agent.Id] = agent;
-        foreach (var alias in agent.Aliases)
+        foreach (var alias in Names(agent))
         {
             aliases[(agent.Project, alias)] = agent.Id;
         }
-        foreach (var alias in former is null ? [] : former.Aliases.Except(agent.Aliases, StringComparer.Ordinal))
+        foreach (var alias in former is null ? [] : Names(former).Except(Names(agent), StringComparer.Ordinal))
         {
             aliases.TryRemove(KeyValuePair.Create((agent.Project, alias), agent.Id));
         }
     }
+
+    private static IEnumerable<string> Names(Agent agent) => agent.Aliases.Append(agent.Id.Uuid);
 
     /// <summary>Forgets an agent.</summary>
     public void Remove(AgentId id)
     {
         if (agents.TryRemove(id, out var agent))
         {
-            foreach (var alias in agent.Aliases)
+            foreach (var alias in Names(agent))
             {
                 aliases.TryRemove(KeyValuePair.Create((agent.Project, alias), id));
             }
@@ -87,6 +92,40 @@ public sealed class Directory(KeyRing ring)
     /// <summary>Adds or replaces an API key.</summary>
     public void Put(ApiKey key) => keys[Hash256.From(key.Hash)] = key;
 
+    /// <summary>Adds or replaces a user-token key.</summary>
+    public void Put(UserTokenKey key) => userTokenKeys[key.Id] = key;
+
+    /// <summary>Forgets a user-token key: its tokens are as unknown as any from now on.</summary>
+    public void RemoveUserTokenKey(string id) => userTokenKeys.TryRemove(id, out _);
+
+    /// <summary>The project's user-token key of this id, ASCII: another project's is as unknown as none.</summary>
+    public UserTokenKey? FindUserTokenKey(ProjectId project, ReadOnlySpan<byte> id)
+    {
+        Span<char> text = stackalloc char[id.Length];
+        Ascii.ToUtf16(id, text, out var length);
+        return userTokenKeys.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(text[..length], out var key) && key.Project == project ? key : null;
+    }
+
+    /// <summary>Sets the time before which a user's tokens are refused; null lifts it.</summary>
+    public void CutOff(ProjectId project, string subject, DateTimeOffset? time)
+    {
+        if (time is { } at)
+        {
+            cutOffs[(project, subject)] = at;
+        }
+        else
+        {
+            cutOffs.TryRemove((project, subject), out _);
+        }
+    }
+
+    /// <summary>The later of a key's cut-off and a user's; null when there is none.</summary>
+    public DateTimeOffset? CutOff(UserTokenKey key, string subject) =>
+        cutOffs.TryGetValue((key.Project, subject), out var ofUser) && !(key.CutOff > ofUser) ? ofUser : key.CutOff;
+
+    /// <summary>The ids of all user-token keys.</summary>
+    public ImmutableArray<string> UserTokenKeys => [.. userTokenKeys.Keys];
+
     /// <summary>The ids of all agents.</summary>
     public ImmutableArray<AgentId> Agents => [.. agents.Keys];
 
@@ -101,9 +140,7 @@ public sealed class Directory(KeyRing ring)
         {
             return new Denial(CredentialKinds.IsCredential(text) ? DenialReason.WrongKind : DenialReason.KeyInvalid);
         }
-        return (key.Scopes & needed) == needed
-            ? key
-            : new Denial(DenialReason.ScopeMissing, string.Join(", ", ApiKey.Names(needed & ~key.Scopes)));
+        return key.WhyRefused(needed) is { } denial ? denial : key;
     }
 
     private readonly record struct Hash256(ulong A, ulong B, ulong C, ulong D)

@@ -36,8 +36,9 @@ public interface ILedger
     Task RevokeAsync(ProjectId project, CredentialId id, AuditEvent entry);
 
     /// <summary>
-    /// Spends a use if the terms count them, makes sure that an opaque credential still lives, writes the session and
-    /// <paramref name="entry"/>. AlreadyUsed, Expired or Revoked otherwise: then nothing is written.
+    /// Spends a use if the terms count them, makes sure that an opaque credential still lives and that the agent's limits leave room,
+    /// writes the session and <paramref name="entry"/>. AlreadyUsed, Expired, Revoked, TooManySessions or DailyLimitReached otherwise:
+    /// then nothing is written.
     /// </summary>
     Task<DenialReason?> OpenAsync(Session session, AuditEvent entry);
 

@@ -21,6 +21,16 @@ public static class RandomText
     /// <summary><paramref name="length"/> uniformly random base62 characters.</summary>
     public static string Base62(int length) => string.Create(length, 0, static (span, _) => Fill(span));
 
+    /// <summary>A random UUID (RFC 9562, version 4), for clients that demand that form of an id.</summary>
+    public static string Uuid()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        Bytes(bytes);
+        bytes[6] = (byte)((bytes[6] & 0x0f) | 0x40);
+        bytes[8] = (byte)((bytes[8] & 0x3f) | 0x80);
+        return new Guid(bytes, bigEndian: true).ToString();
+    }
+
     /// <summary>Fills <paramref name="destination"/> with random bytes.</summary>
     public static void Bytes(Span<byte> destination)
     {

@@ -30,12 +30,15 @@ internal sealed class PosternOptions
 
     public CertificateOptions Certificate { get; } = new();
     public AgentOptions Agents { get; } = new();
+    public ChatOptions Chat { get; } = new();
     public SignedUrlOptions SignedUrls { get; } = new();
     public ClientSecretOptions ClientSecrets { get; } = new();
     public RealtimeOptions Realtime { get; } = new();
     public PersonalAccessTokenOptions PersonalAccessTokens { get; } = new();
+    public UserTokenOptions UserTokens { get; } = new();
     public SessionOptions Sessions { get; } = new();
     public LimitOptions Limits { get; } = new();
+    public MemoryOptions Memory { get; } = new();
     public SecretOptions Secrets { get; } = new();
     public ShutdownOptions Shutdown { get; } = new();
     public LogOptions Log { get; } = new();
@@ -72,6 +75,28 @@ internal sealed class AgentOptions
 
     [Setting("Whether an upstream may be in a loopback, private or link-local range.")]
     public bool AllowPrivateUpstreams { get; set; }
+}
+
+/// <summary>The limits of an answer from a chat endpoint.</summary>
+internal sealed class ChatOptions
+{
+    [Setting("How long a chat endpoint may take to begin its answer.", Min = "1s", Max = "10m")]
+    public TimeSpan FirstToken { get; set; } = TimeSpan.FromSeconds(20);
+
+    [Setting("How long it may say nothing in the midst of an answer.", Min = "1s", Max = "10m")]
+    public TimeSpan BetweenTokens { get; set; } = TimeSpan.FromSeconds(20);
+
+    [Setting("How long an answer may take as a whole.", Min = "1s", Max = "1h")]
+    public TimeSpan WholeAnswer { get; set; } = TimeSpan.FromMinutes(2);
+
+    [Setting("The longest answer in characters; what is beyond is cut off, and the endpoint's request ended.", Min = "100", Max = "1000000")]
+    public int MaxAnswerCharacters { get; set; } = 16000;
+
+    [Setting("The messages of a conversation that are sent to the endpoint, the latest ones.", Min = "1", Max = "1000")]
+    public int MaxHistoryMessages { get; set; } = 100;
+
+    [Setting("The same in characters; the message to be answered is always sent.", Min = "1000", Max = "10000000")]
+    public int MaxHistoryCharacters { get; set; } = 100000;
 }
 
 /// <summary>How long a signed URL may wait for its conversation.</summary>
@@ -111,6 +136,13 @@ internal sealed class PersonalAccessTokenOptions
     public TimeSpan MaxAge { get; set; } = TimeSpan.FromHours(24);
 }
 
+/// <summary>The tokens by which customers' backends name their users.</summary>
+internal sealed class UserTokenOptions
+{
+    [Setting("The longest lifetime of a user token that is believed, counted from its `iat`, or from now when it has none.", Min = "1m", Max = "30d")]
+    public TimeSpan MaxLifetime { get; set; } = TimeSpan.FromHours(24);
+}
+
 /// <summary>The limits of every live session.</summary>
 internal sealed class SessionOptions
 {
@@ -126,7 +158,7 @@ internal sealed class SessionOptions
     [Setting("How long neither side may say anything before the session ends.", Min = "1s", Max = "24h")]
     public TimeSpan Idle { get; set; } = TimeSpan.FromMinutes(5);
 
-    [Setting("How long a side may leave what is sent to it unread before the session ends.", Min = "1s", Max = "5m")]
+    [Setting("How long a side may leave what is sent to it unread before the session ends.", Min = "1s", Max = "30s")]
     public TimeSpan SlowReader { get; set; } = TimeSpan.FromSeconds(10);
 
     [Setting("How long the first message of the client is waited for before the conversation starts without it.", Min = "100ms", Max = "1m")]
@@ -145,8 +177,21 @@ internal sealed class LimitOptions
     [Setting("The largest request body, in bytes; the routes that write agents take 1 MiB.", Min = "1024", Max = "1048576")]
     public int MaxRequestBodyBytes { get; set; } = 65536;
 
+    [Setting("The sessions with public agents that one address may hold at one time.", Min = "1", Max = "1000000")]
+    public int PublicSessionsPerAddress { get; set; } = 100;
+
     [Setting("The refusals a minute after which an address (of IPv6 a /64), or one credential from wherever it comes, is answered 429.", Min = "1", Max = "1000000")]
     public int RefusalsPerAddressPerMinute { get; set; } = 60;
+}
+
+/// <summary>How much an agent remembers of one end user.</summary>
+internal sealed class MemoryOptions
+{
+    [Setting("The most records that an agent remembers of one end user.", Min = "1", Max = "10000")]
+    public int MaxRecords { get; set; } = 500;
+
+    [Setting("The most bytes that they may have together, as stored.", Min = "4096", Max = "16777216")]
+    public int MaxBytes { get; set; } = 262144;
 }
 
 /// <summary>What protects stored secrets.</summary>

@@ -25,6 +25,15 @@ public sealed record Agent(
     /// <summary>Further names, unique in the project, for clients that demand another form of id.</summary>
     public ImmutableArray<string> Aliases { get; init; } = [];
 
+    /// <summary>What clients that demand a UUID call it: the first alias that is one, else the id's own. It is found by both.</summary>
+    public string Uuid => Aliases.FirstOrDefault(AgentId.IsUuid) ?? Id.Uuid;
+
+    /// <summary>Nobody converses with it yet.</summary>
+    public bool IsDraft { get; init; }
+
+    /// <summary>The domains whose pages may ask for completions; empty is any, and callers that are no page too.</summary>
+    public ImmutableArray<ApprovedDomain> ApprovedDomains { get; init; } = [];
+
     /// <summary>The only dialects that reach it; empty is every one.</summary>
     public ImmutableArray<string> OnlyDialects { get; init; } = [];
 
@@ -41,9 +50,11 @@ public sealed record Agent(
 public sealed record AgentAccess(
     bool Private, bool PrivateByDefault, ImmutableArray<AllowedHost> Allowlist, bool RequireOrigin, FrozenSet<string> OverridePermissions);
 
-/// <summary>What one session may consume.</summary>
+/// <summary>What an agent's sessions may consume, each and together.</summary>
 /// <param name="MaxDuration">Longest duration of a session; always set, a public agent without an end would be an open purse.</param>
-public sealed record AgentLimits(TimeSpan MaxDuration);
+/// <param name="AtOnce">How many sessions may live at one time, on all nodes together; null is any number.</param>
+/// <param name="Daily">How many may begin in a day of UTC; null is any number.</param>
+public sealed record AgentLimits(TimeSpan MaxDuration, int? AtOnce = null, int? Daily = null);
 
 /// <summary>What a credential gets when the mint says nothing.</summary>
 /// <param name="StartWithin">How long a signed URL or conversation token can start a session.</param>
@@ -75,5 +86,21 @@ public abstract record Upstream
     {
         /// <summary>Header values never reach a log.</summary>
         public override string ToString() => $"relay to {Url}";
+    }
+
+    /// <summary>A chat endpoint of the OpenAI kind, asked with <c>POST Url/chat/completions</c>; the agent is hosted here.</summary>
+    /// <param name="Url">An <c>https:</c> address, or <c>http:</c> in a private network, without a slash at its end.</param>
+    /// <param name="Model">The model's name, as the endpoint knows it.</param>
+    /// <param name="Key">A secret; null where the endpoint wants none.</param>
+    public sealed record Chat(string Url, string Model, string? Key) : Upstream
+    {
+        /// <summary>The longest answer in tokens; null is the endpoint's own limit.</summary>
+        public int? MaxTokens { get; init; }
+
+        /// <summary>How much chance there is in an answer, from 0 to 2; null is the endpoint's own.</summary>
+        public double? Temperature { get; init; }
+
+        /// <summary>The key never reaches a log.</summary>
+        public override string ToString() => $"chat at {Url}";
     }
 }

@@ -45,18 +45,40 @@ public static class AuditNames
     public const string SessionRefused = "session.refused";
     /// <summary>A session ended.</summary>
     public const string SessionEnded = "session.ended";
+    /// <summary>An operator asked for the end of a session.</summary>
+    public const string SessionEndAsked = "session.end_asked";
     /// <summary>An agent was created.</summary>
     public const string AgentCreated = "agent.created";
     /// <summary>An agent was changed.</summary>
     public const string AgentChanged = "agent.changed";
     /// <summary>An agent was deleted.</summary>
     public const string AgentDeleted = "agent.deleted";
+    /// <summary>What a project says about its new agents was changed.</summary>
+    public const string ProjectChanged = "project.changed";
     /// <summary>An API key was created.</summary>
     public const string KeyCreated = "key.created";
     /// <summary>An API key was revoked.</summary>
     public const string KeyRevoked = "key.revoked";
     /// <summary>The signing key was rotated.</summary>
     public const string SigningKeyRotated = "signing_key.rotated";
+    /// <summary>A user-token key was created or brought along.</summary>
+    public const string UserTokenKeyCreated = "user_token_key.created";
+    /// <summary>A user-token key's name, scope or switch was changed.</summary>
+    public const string UserTokenKeyChanged = "user_token_key.changed";
+    /// <summary>A user-token key was deleted.</summary>
+    public const string UserTokenKeyDeleted = "user_token_key.deleted";
+    /// <summary>Tokens of a user or a key issued before were refused.</summary>
+    public const string UserTokenCutOff = "user_token.cut_off";
+    /// <summary>That was lifted.</summary>
+    public const string UserTokenCutOffLifted = "user_token.cut_off_lifted";
     /// <summary>A conversation was deleted.</summary>
     public const string ConversationDeleted = "conversation.deleted";
+    /// <summary>Conversations, or messages of some, grew older than their project keeps them.</summary>
+    public const string ConversationsSwept = "conversation.swept";
+    /// <summary>Something that was remembered of an end user was forgotten.</summary>
+    public const string MemoryDeleted = "memory.deleted";
+    /// <summary>All that an end user had said and that was remembered of them was erased.</summary>
+    public const string UserDataErased = "user_data.erased";
+    /// <summary>How long a project keeps conversations was changed.</summary>
+    public const string RetentionChanged = "retention.changed";
 }

@@ -12,6 +12,9 @@ public static class Base64Text
     /// <summary>Whether every character is of the alphabet.</summary>
     public static bool IsAlphabet(ReadOnlySpan<char> text) => !text.ContainsAnyExcept(AlphabetCharacters);
 
+    /// <summary>Whether every byte is a character of the alphabet.</summary>
+    public static bool IsAlphabet(ReadOnlySpan<byte> text) => !text.ContainsAnyExcept(Alphabet);
+
     /// <summary>The text of <paramref name="bytes"/>.</summary>
     public static string Encode(ReadOnlySpan<byte> bytes) => Base64Url.EncodeToString(bytes);
 

@@ -5,38 +5,62 @@ namespace Postern.Core.Credentials;
 
 /// <summary>
 /// The one strict reader of compact JWS (RFC 7515, 3.1; RFC 8725): HS256 only, three canonical base64url segments, no critical
-/// extension, no key in the header, no duplicate member. Anything else is no JWS.
+/// extension, no key in the header, no duplicate member. Anything else is no JWS. What was read is not verified yet: the payload is
+/// to be had from <see cref="TryVerify(HmacKey, Span{byte}, out int)"/> alone.
 /// </summary>
-public static class CompactJws
+public readonly ref struct CompactJws
 {
     /// <summary>Longer texts are refused before anything is decoded.</summary>
     public const int LongestText = 8192;
 
-    private const int MacLength = 32;
+    private const int LongestHeader = 1024;
     private const int EncodedMacLength = 43;
 
-    /// <summary>
-    /// The payload of a JWS that <paramref name="findKey"/>'s key has signed; false otherwise. <paramref name="wellFormed"/> tells a
-    /// text that is no JWS from one whose key or signature is wrong.
-    /// </summary>
-    /// <param name="text">ASCII.</param>
-    /// <param name="findKey">The key for a <c>kid</c> (null when the header has none); never sees a hostile id.</param>
-    /// <param name="payload">Receives the decoded payload; at least <see cref="LongestText"/> bytes.</param>
-    /// <param name="written">The payload's length.</param>
-    /// <param name="wellFormed">Whether it was a JWS at all.</param>
-    public static bool TryVerify(ReadOnlySpan<byte> text, Func<string?, string?, SigningKey?> findKey, Span<byte> payload, out int written, out bool wellFormed)
+    private readonly ReadOnlySpan<byte> signed;
+    private readonly ReadOnlySpan<byte> body;
+    private readonly ReadOnlySpan<byte> mac;
+
+    private CompactJws(ReadOnlySpan<byte> signed, ReadOnlySpan<byte> body, ReadOnlySpan<byte> mac, ReadOnlySpan<byte> kid, ReadOnlySpan<byte> type)
     {
-        written = 0;
-        wellFormed = TrySplit(text, out var header, out var body, out var mac);
-        if (!wellFormed || !TryReadHeader(header, out var kid, out var type))
-        {
-            wellFormed = false;
-            return false;
-        }
-        return findKey(kid, type) is { } key && TryVerify(text, key, body, mac, payload, out written, out wellFormed);
+        this.signed = signed;
+        this.body = body;
+        this.mac = mac;
+        Kid = kid;
+        Type = type;
     }
 
-    /// <summary>As above, for our own credentials: the header must be byte for byte the one that a key of the ring writes, so it is not parsed.</summary>
+    /// <summary>The <c>kid</c>, never a hostile one; empty when the header has none.</summary>
+    public ReadOnlySpan<byte> Kid { get; }
+
+    /// <summary>The <c>typ</c>, as it is written; empty when the header has none.</summary>
+    public ReadOnlySpan<byte> Type { get; }
+
+    /// <summary>Reads a text without trust; false when it is no JWS of our form.</summary>
+    /// <param name="text">ASCII.</param>
+    /// <param name="buffer">Keeps what is decoded; at least as long as the text.</param>
+    /// <param name="jws">Refers to both.</param>
+    public static bool TryRead(ReadOnlySpan<byte> text, Span<byte> buffer, out CompactJws jws)
+    {
+        jws = default;
+        if (!TrySplit(text, out var header, out var body, out var mac)
+            || !Base64Text.TryDecode(mac, buffer, out var macLength) || macLength != HmacKey.MacLength
+            || header.Length > LongestHeader || !Base64Text.TryDecode(header, buffer[macLength..], out var length)
+            || !TryReadHeader(buffer.Slice(macLength, length), out var kid, out var type))
+        {
+            return false;
+        }
+        jws = new CompactJws(text[..^(mac.Length + 1)], body, buffer[..macLength], kid, type);
+        return true;
+    }
+
+    /// <summary>The payload, if <paramref name="key"/> has signed the bytes as they were received.</summary>
+    internal bool TryVerify(HmacKey key, Span<byte> payload, out int written)
+    {
+        written = 0;
+        return key.Matches(signed, mac) && Base64Text.TryDecode(body, payload, out written);
+    }
+
+    /// <summary>For our own credentials: the header must be byte for byte the one that a key of the ring writes, so it is not parsed.</summary>
     internal static bool TryVerify(ReadOnlySpan<byte> text, KeyRing ring, CredentialKind kind, DateTimeOffset now, Span<byte> payload, out int written, out bool wellFormed, out SigningKey? signer)
     {
         written = 0;
@@ -46,25 +70,18 @@ public static class CompactJws
         {
             return false;
         }
+        Span<byte> presented = stackalloc byte[HmacKey.MacLength];
         foreach (var key in ring.Keys)
         {
             if (header.Length == key.Header(kind).Length && header.StartsWith(key.Header(kind)))
             {
                 signer = key;
-                return key.Verifies(now) && TryVerify(text, key, body, mac, payload, out written, out wellFormed);
+                wellFormed = !key.Verifies(now) || (Base64Text.TryDecode(mac, presented, out var length) && length == HmacKey.MacLength);
+                return wellFormed && key.Verifies(now)
+                    && new CompactJws(text[..^(mac.Length + 1)], body, presented, default, default).TryVerify(key.Hmac, payload, out written);
             }
         }
         return false;
-    }
-
-    private static bool TryVerify(ReadOnlySpan<byte> text, SigningKey key, ReadOnlySpan<byte> body, ReadOnlySpan<byte> mac, Span<byte> payload, out int written, out bool wellFormed)
-    {
-        Span<byte> presented = stackalloc byte[MacLength];
-        written = 0;
-        wellFormed = Base64Text.TryDecode(mac, presented, out var length) && length == MacLength;
-        return wellFormed
-            && key.Matches(text[..^(mac.Length + 1)], presented)
-            && Base64Text.TryDecode(body, payload, out written);
     }
 
     private static bool TrySplit(ReadOnlySpan<byte> text, out ReadOnlySpan<byte> header, out ReadOnlySpan<byte> body, out ReadOnlySpan<byte> mac)
@@ -86,46 +103,52 @@ public static class CompactJws
         return !body.Contains((byte)'.');
     }
 
-    private static bool TryReadHeader(ReadOnlySpan<byte> encoded, out string? kid, out string? type)
+    private static bool TryReadHeader(ReadOnlySpan<byte> json, out ReadOnlySpan<byte> kid, out ReadOnlySpan<byte> type)
     {
-        (kid, type) = (null, null);
-        Span<byte> json = stackalloc byte[1024];
-        if (encoded.Length > 1024 || !Base64Text.TryDecode(encoded, json, out var length))
-        {
-            return false;
-        }
         try
         {
-            using var document = JsonDocument.Parse(json[..length].ToArray(), StrictJson.Document);
-            var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("alg", out var alg)
-                || alg.ValueKind != JsonValueKind.String || !alg.ValueEquals("HS256"u8))
-            {
-                return false;
-            }
-            foreach (var member in root.EnumerateObject())
-            {
-                switch (member.Name)
-                {
-                    case "crit" or "b64" or "zip" or "jwk" or "jku" or "x5u" or "x5c" or "x5t" or "x5t#S256" or "enc":
-                        return false;
-                    case "kid":
-                        kid = member.Value.GetString();
-                        if (kid is null || !SigningKey.IsId(kid))
-                        {
-                            return false;
-                        }
-                        break;
-                    case "typ":
-                        type = member.Value.GetString();
-                        break;
-                }
-            }
-            return true;
+            return TryReadStrictly(json, out kid, out type);
         }
         catch (Exception e) when (StrictJson.IsBadInput(e))
         {
+            kid = type = default;
             return false;
         }
     }
+
+    private static bool TryReadStrictly(ReadOnlySpan<byte> json, out ReadOnlySpan<byte> kid, out ReadOnlySpan<byte> type)
+    {
+        kid = type = default;
+        var (hasAlgorithm, known) = (false, true);
+        var reader = new Utf8JsonReader(json, StrictJson.Claims);
+        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+        {
+            return false;
+        }
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var sound = reader.ValueTextEquals("alg"u8) ? !hasAlgorithm && (hasAlgorithm = IsText(ref reader) && reader.ValueTextEquals("HS256"u8))
+                : reader.ValueTextEquals("kid"u8) ? kid.IsEmpty && IsText(ref reader) && SigningKey.IsId(kid = reader.ValueSpan)
+                : reader.ValueTextEquals("typ"u8) ? type.IsEmpty && IsText(ref reader) && !(type = reader.ValueSpan).IsEmpty
+                : !IsForbidden(ref reader);
+            if (!sound)
+            {
+                return false;
+            }
+            if (reader.TokenType == JsonTokenType.PropertyName)
+            {
+                known = false;
+                reader.Skip();
+            }
+        }
+        return hasAlgorithm && reader.TokenType == JsonTokenType.EndObject && !reader.Read() && (known || StrictJson.HasNoDuplicates(json));
+    }
+
+    private static bool IsText(ref Utf8JsonReader reader) => reader.Read() && reader.TokenType == JsonTokenType.String;
+
+    // What names a key or changes what is signed: not followed, and not passed over either.
+    private static bool IsForbidden(ref Utf8JsonReader reader) =>
+        reader.ValueTextEquals("crit"u8) || reader.ValueTextEquals("b64"u8) || reader.ValueTextEquals("zip"u8) || reader.ValueTextEquals("enc"u8)
+        || reader.ValueTextEquals("jwk"u8) || reader.ValueTextEquals("jku"u8) || reader.ValueTextEquals("x5u"u8) || reader.ValueTextEquals("x5c"u8)
+        || reader.ValueTextEquals("x5t"u8) || reader.ValueTextEquals("x5t#S256"u8);
 }

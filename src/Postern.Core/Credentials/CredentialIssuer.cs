@@ -52,7 +52,7 @@ public static class CredentialIssuer
             Base64Url.EncodeToUtf8(payload, text[(header.Length + 1)..]);
             text[signed] = (byte)'.';
             Span<byte> mac = stackalloc byte[32];
-            key.Sign(text[..signed], mac);
+            key.Hmac.Sign(text[..signed], mac);
             Base64Url.EncodeToUtf8(mac, text[(signed + 1)..]);
             return Encoding.ASCII.GetString(rented.AsSpan(0, length));
         }

@@ -1,6 +1,4 @@
-using System.Collections.Concurrent;
 using System.Collections.Immutable;
-using System.Security.Cryptography;
 using System.Text;
 using Postern.Core.Credentials;
 
@@ -23,8 +21,6 @@ public sealed class SigningKey
     /// <summary>Shorter keys are refused.</summary>
     public const int ShortestSecret = 32;
 
-    private readonly byte[] secret;
-    private readonly ConcurrentBag<IncrementalHash> hashes = []; // an IncrementalHash costs half of the static call but is not thread-safe
     private readonly byte[][] headers;
 
     /// <summary>A key of at least 32 bytes.</summary>
@@ -39,7 +35,7 @@ public sealed class SigningKey
         {
             throw new ArgumentException("A key id has 1 to 64 characters of A-Z a-z 0-9 _ -.", nameof(id));
         }
-        (Id, this.secret, State, VerifiesUntil) = (id, secret.ToArray(), state, verifiesUntil);
+        (Id, Hmac, State, VerifiesUntil) = (id, new HmacKey(secret.ToArray()), state, verifiesUntil);
         headers = [.. Enum.GetValues<CredentialKind>().Where(kind => kind.IsSigned()).Select(kind => Encoding.ASCII.GetBytes(
             Base64Text.Encode(Encoding.UTF8.GetBytes($$"""{"alg":"HS256","typ":"{{kind.Type()}}","kid":"{{id}}"}"""))))];
     }
@@ -65,28 +61,14 @@ public sealed class SigningKey
     /// <summary>Whether <paramref name="text"/> may be a key id; checked before any look-up.</summary>
     public static bool IsId(ReadOnlySpan<char> text) => text.Length is > 0 and <= 64 && Base64Text.IsAlphabet(text);
 
+    /// <summary>The same of ASCII bytes.</summary>
+    public static bool IsId(ReadOnlySpan<byte> text) => text.Length is > 0 and <= 64 && Base64Text.IsAlphabet(text);
+
     /// <summary>The encoded header of this key's credentials of one kind: the only header they have.</summary>
     internal ReadOnlySpan<byte> Header(CredentialKind kind) => headers[(int)kind];
 
-    /// <summary>Writes the 32-byte MAC of <paramref name="data"/>.</summary>
-    internal void Sign(ReadOnlySpan<byte> data, Span<byte> mac)
-    {
-        if (!hashes.TryTake(out var hash))
-        {
-            hash = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, secret);
-        }
-        hash.AppendData(data);
-        hash.GetHashAndReset(mac);
-        hashes.Add(hash);
-    }
-
-    /// <summary>Whether <paramref name="mac"/> is the MAC of <paramref name="data"/>, in time that does not depend on either's content.</summary>
-    internal bool Matches(ReadOnlySpan<byte> data, ReadOnlySpan<byte> mac)
-    {
-        Span<byte> expected = stackalloc byte[32];
-        Sign(data, expected);
-        return CryptographicOperations.FixedTimeEquals(expected, mac);
-    }
+    /// <summary>Signs and verifies.</summary>
+    internal HmacKey Hmac { get; }
 }
 
 /// <summary>The signing keys of an installation: one active, the older ones verifying until their time.</summary>

@@ -16,8 +16,10 @@ public enum Scopes
     ConversationsRead = 8,
     /// <summary>Postern's own management API.</summary>
     Admin = 16,
+    /// <summary>Converse by plain requests that bring the key itself: what a page may be given. It mints nothing and reads nothing but the caller's own.</summary>
+    Converse = 32,
     /// <summary>All of them.</summary>
-    All = Mint | AgentsRead | AgentsWrite | ConversationsRead | Admin,
+    All = Mint | AgentsRead | AgentsWrite | ConversationsRead | Admin | Converse,
 }
 
 /// <summary>How an application proves itself. The text is shown once, only its SHA-256 is kept.</summary>
@@ -40,7 +42,12 @@ public sealed record ApiKey(
         ["agents_write"] = Scopes.AgentsWrite,
         ["conversations_read"] = Scopes.ConversationsRead,
         ["admin"] = Scopes.Admin,
+        ["converse"] = Scopes.Converse,
     };
+
+    /// <summary>ScopeMissing when the key lacks any of <paramref name="needed"/>; the detail names them.</summary>
+    public Denial? WhyRefused(Scopes needed) =>
+        (Scopes & needed) == needed ? null : new Denial(DenialReason.ScopeMissing, string.Join(", ", Names(needed & ~Scopes)));
 
     /// <summary>The names of the scopes in <paramref name="scopes"/>, in declaration order.</summary>
     public static IEnumerable<string> Names(Scopes scopes) => ScopeNames.Where(s => scopes.HasFlag(s.Value)).Select(s => s.Key);

@@ -51,17 +51,17 @@ internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, Director
 
     private Task ShowUpstreamAsync(HttpContext context, ApiKey key) =>
         store.Read(Id(context)) is { } row && row.Project == key.Project
-            ? AdminAccess.AnswerAsync(context, json => AgentSettings.Write(json, row.Upstream))
+            ? AdminAccess.AnswerAsync(context, json => UpstreamSettings.Write(json, row.Upstream))
             : UnknownAsync(context);
 
     private async Task SetUpstreamAsync(HttpContext context, ApiKey key)
     {
         if (await AdminAccess.ReadAsync<UpstreamBody>(context) is not { } body)
         {
-            await Problem.WriteAsync(context, 400, """Send {"kind":"echo"} or {"kind":"relay","url":"wss://…","headers":{"name":"value"}}, and nothing else.""");
+            await Problem.WriteAsync(context, 400, """Send {"kind":"echo"}, {"kind":"relay","url":"wss://…","headers":{"name":"value"}} or {"kind":"chat","url":"https://…","model":"…","key":"…"}, and nothing else.""");
             return;
         }
-        if (AgentSettings.ReadUpstream(body.Kind, body.Url, body.Headers ?? [], options, out var problem) is not { } upstream)
+        if (new UpstreamSettings(body.Kind, body.Url, body.Headers ?? [], body.Model, body.Key, body.MaxTokens, body.Temperature).Read(options, out var problem) is not { } upstream)
         {
             await Problem.WriteAsync(context, 400, problem);
             return;
@@ -145,7 +145,14 @@ internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, Director
     private sealed record UpstreamBody(
         [property: JsonPropertyName("kind")] string Kind,
         [property: JsonPropertyName("url")] string? Url = null,
-        [property: JsonPropertyName("headers")] Dictionary<string, string>? Headers = null);
+        [property: JsonPropertyName("headers")] Dictionary<string, string>? Headers = null,
+        [property: JsonPropertyName("model")] string? Model = null,
+        [property: JsonPropertyName("key")] string? Key = null,
+        [property: JsonPropertyName("max_tokens")] int? MaxTokens = null,
+        [property: JsonPropertyName("temperature")] double? Temperature = null)
+    {
+        public override string ToString() => Kind; // a record's text would show the key
+    }
 
     private sealed record AgentBody(
         [property: JsonPropertyName("name")] string Name,

@@ -20,14 +20,19 @@ internal static class AgentDocument
         var root = document.RootElement;
         var configuration = Member(root, "conversation_config")?.Clone() ?? JsonElement.Parse("{}");
         var auth = Member(root, "platform_settings", "auth");
+        var limits = Member(root, "platform_settings", "call_limits");
         return new Agent(row.Id, row.Project, row.Name, row.Dialect,
             new AgentAccess(
                 Flag(auth, "enable_auth"), row.PrivateByDefault, Allowlist(auth), Flag(auth, "require_origin_header"),
                 Permissions(Member(root, "platform_settings", "overrides"))),
-            new AgentLimits(MaxDuration(configuration) ?? options.Sessions.MaxDuration),
+            new AgentLimits(MaxDuration(configuration) ?? options.Sessions.MaxDuration, Limit(limits, "agent_concurrency_limit"), Limit(limits, "daily_limit")),
             (Dialects.Dialects.Named(row.Dialect) ?? Dialects.Dialects.All[0]).Credentials(options),
             row.Upstream, configuration)
-        { Aliases = row.Aliases, OnlyDialects = row.OnlyDialects, Media = row.Media };
+        {
+            Aliases = row.Aliases, OnlyDialects = row.OnlyDialects, Media = row.Media,
+            IsDraft = Member(root, "algolia", "status") is { ValueKind: JsonValueKind.String } status && status.ValueEquals("draft"u8),
+            ApprovedDomains = [.. row.Domains.Select(text => ApprovedDomain.TryParse(text, out var domain, out _) ? domain : throw new FormatException("a stored domain cannot be read"))],
+        };
     }
 
     /// <summary>The member at the end of a path of objects, null where there is none.</summary>
@@ -52,6 +57,10 @@ internal static class AgentDocument
             .OfType<AllowedHost>().Distinct()];
 
     private static bool Flag(JsonElement? element, string name) => Member(element, name) is { ValueKind: JsonValueKind.True };
+
+    // A negative one is the vendor's word for none.
+    private static int? Limit(JsonElement? limits, string name) =>
+        Member(limits, name) is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out var value) && value >= 0 ? value : null;
 
     private static TimeSpan? MaxDuration(JsonElement configuration) =>
         Member(configuration, "conversation", "max_duration_seconds") is { ValueKind: JsonValueKind.Number } seconds && seconds.TryGetInt32(out var value) && value > 0

@@ -14,7 +14,6 @@ namespace Postern.Server.Agents;
 /// <summary>What an operator sets on an agent, by Postern's own API and by its commands: where it really is, and which vendor it speaks.</summary>
 internal static class AgentSettings
 {
-    private const int MostHeaders = 32;
     private const int MostAliases = 20;
     private const int MostText = 256;
 
@@ -35,23 +34,9 @@ internal static class AgentSettings
         return row;
     }
 
-    /// <summary>Where an agent is said to be; null with a sentence that says what to write instead.</summary>
-    /// <param name="kind"><c>echo</c>, or <c>relay</c> with a URL.</param>
-    public static Upstream? ReadUpstream(
-        string kind, string? url, IReadOnlyCollection<KeyValuePair<string, string>> headers, PosternOptions options, out string problem)
-    {
-        problem = kind switch
-        {
-            "echo" => url is null && headers.Count == 0 ? "" : "An echo agent has neither url nor headers.",
-            "relay" => url is null ? "A relay needs a url, such as wss://agent.example.com/talk." : CheckRelay(url, headers, options) ?? "",
-            _ => "The kind of an upstream is echo or relay.",
-        };
-        return problem.Length > 0 ? null : url is null ? new Upstream.Echo() : new Upstream.Relay(url, [.. headers]);
-    }
-
     /// <summary>Sets where an agent is; null when the project has no such agent.</summary>
     public static Task<AgentRow?> SetUpstreamAsync(AgentStore store, ProjectId project, AgentId id, string? keyId, Upstream upstream) =>
-        store.ChangeAsync(project, id, keyId, "upstream " + Shown(upstream), row => row with { Upstream = upstream });
+        store.ChangeAsync(project, id, keyId, "upstream " + UpstreamSettings.Shown(upstream), row => row with { Upstream = upstream });
 
     /// <summary>What is wrong with the name of a dialect, or null.</summary>
     public static string? CheckDialect(string name) =>
@@ -91,7 +76,7 @@ internal static class AgentSettings
     /// <summary>The first of these names that another agent has, as its id or as an alias; null when all are free.</summary>
     public static string? TakenAlias(AgentStore store, ProjectId project, AgentId id, IReadOnlyList<string> aliases) =>
         aliases.FirstOrDefault(alias => store.Read(new AgentId(alias)) is not null)
-        ?? List(store, project).Where(row => row.Id != id).SelectMany(row => row.Aliases).FirstOrDefault(alias => aliases.Contains(alias, StringComparer.Ordinal));
+        ?? List(store, project).Where(row => row.Id != id).SelectMany(row => row.Aliases.Append(row.Id.Uuid)).FirstOrDefault(alias => aliases.Contains(alias, StringComparer.Ordinal));
 
     /// <summary>Sets an agent's further names; null when the project has no such agent.</summary>
     public static Task<AgentRow?> SetAliasesAsync(AgentStore store, ProjectId project, AgentId id, string? keyId, IReadOnlyList<string> aliases) =>
@@ -118,33 +103,13 @@ internal static class AgentSettings
             json.WriteStringValue(host.ToString());
         }
         json.WriteEndArray();
-        json.WriteString("upstream"u8, Shown(row.Upstream));
+        json.WriteString("upstream"u8, UpstreamSettings.Shown(row.Upstream));
         json.WriteString("media"u8, row.Media?.Url);
         WriteTexts(json, "aliases"u8, row.Aliases);
         WriteTexts(json, "only_dialects"u8, row.OnlyDialects);
         json.WriteString("created_at"u8, Time(row.CreatedAt));
         json.WriteString("updated_at"u8, Time(row.UpdatedAt));
     }
-
-    /// <summary>An upstream's members: of headers the names alone, their values are never shown again.</summary>
-    public static void Write(Utf8JsonWriter json, Upstream upstream)
-    {
-        json.WriteString("kind"u8, upstream is Upstream.Relay ? "relay" : "echo");
-        if (upstream is not Upstream.Relay relay)
-        {
-            return;
-        }
-        json.WriteString("url"u8, relay.Url);
-        json.WriteStartArray("headers"u8);
-        foreach (var (name, _) in relay.Headers)
-        {
-            json.WriteStringValue(name);
-        }
-        json.WriteEndArray();
-    }
-
-    /// <summary>An upstream in one line, without a query that may hold a secret.</summary>
-    public static string Shown(Upstream upstream) => upstream is Upstream.Relay relay ? "relay " + relay.Url.Split('?')[0] : "echo";
 
     /// <summary>A time as our own API writes it.</summary>
     public static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
@@ -160,30 +125,4 @@ internal static class AgentSettings
     }
 
     private static bool IsWord(string? text) => text is { Length: > 0 and <= MostText } && text.All(c => c is > ' ' and <= '~');
-
-    private static string? CheckRelay(string url, IReadOnlyCollection<KeyValuePair<string, string>> headers, PosternOptions options)
-    {
-        if (UpstreamAddress.Parse(url, out var problem) is not { } address)
-        {
-            return problem;
-        }
-        // A name is checked by its addresses whenever it is dialled; an address can be told at once.
-        if (address.Literal is { } literal && !options.Agents.AllowPrivateUpstreams && !AddressRules.IsPublic(literal))
-        {
-            return "The address is private, local or reserved: the setting Agents:AllowPrivateUpstreams allows such upstreams.";
-        }
-        if (headers.Count > MostHeaders)
-        {
-            return $"At most {MostHeaders} headers are added.";
-        }
-        if (headers.FirstOrDefault(header => header.Value is null).Key is { } empty)
-        {
-            return $"The header {empty} has no value.";
-        }
-        if (headers.Select(header => header.Key).Distinct(StringComparer.OrdinalIgnoreCase).Count() < headers.Count)
-        {
-            return "A header is named twice.";
-        }
-        return headers.Select(header => UpstreamHandshake.CheckHeader(header.Key, header.Value)).FirstOrDefault(found => found is not null);
-    }
 }

@@ -16,6 +16,12 @@ namespace Postern.Server.Agents;
 internal sealed record ConversationPlan(
     string FirstMessage, string LastMessage, bool TextOnly, AudioFormat Input, AudioFormat Output, DateTimeOffset EndBy, DynamicVariables Variables)
 {
+    /// <summary>What the agent is told about itself, its variables filled in.</summary>
+    public string Prompt { get; init; } = "";
+
+    /// <summary>The echo agent takes its time between words and between sounds, so that it can be interrupted.</summary>
+    public bool IsPaced { get; init; }
+
     /// <summary>The plan, or VariableMissing when the first message needs a variable that nobody gave.</summary>
     public static Decision<ConversationPlan> From(Session session, Opening opening)
     {
@@ -31,12 +37,20 @@ internal sealed record ConversationPlan(
             Leaf(session, opening, "conversation.text_only") is { ValueKind: JsonValueKind.True },
             AudioFormat.Parse(Text(session, opening, "asr.user_input_audio_format")),
             AudioFormat.Parse(Text(session, opening, "tts.agent_output_audio_format")),
-            Ending(session, opening), variables);
+            Ending(session, opening), variables)
+        { Prompt = PromptOf(session, opening, variables) };
     }
 
     /// <summary>The plan of a session in which texts are answered and nobody is greeted.</summary>
-    public static ConversationPlan OfTexts(Session session) => new(
-        "", "", TextOnly: true, AudioFormat.Parse(null), AudioFormat.Parse(null), session.Terms.EndBy, DynamicVariables.From(session, Opening.None));
+    public static ConversationPlan OfTexts(Session session)
+    {
+        var variables = DynamicVariables.From(session, Opening.None);
+        return new("", "", TextOnly: true, AudioFormat.Parse(null), AudioFormat.Parse(null), session.Terms.EndBy, variables)
+        { Prompt = PromptOf(session, Opening.None, variables) };
+    }
+
+    private static string PromptOf(Session session, Opening opening, DynamicVariables variables) =>
+        variables.Fill(Text(session, opening, "agent.prompt.prompt") ?? "", session.StartedAt);
 
     // A client may be allowed to shorten its session; the gate has fixed the end, and no override moves it out.
     private static DateTimeOffset Ending(Session session, Opening opening) =>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Postern.Core.Agents;
 using Postern.Core.Projects;
 using Postern.Server.Agents;
@@ -14,7 +15,7 @@ internal static class AgentCommands
         var rows = AgentSettings.List(store.Agents, new ProjectId(context.Line.Option("--project") ?? ProjectId.Default.Value));
         context.Write(rows, ("id", row => row.Id), ("name", row => row.Name), ("dialect", row => row.Dialect),
             ("access", row => AgentDocument.Read(row, context.Options).Access.Private ? "private" : "public"),
-            ("upstream", row => (row.Upstream as Upstream.Relay)?.Url ?? "echo"), ("created", row => row.CreatedAt));
+            ("upstream", row => (row.Upstream as Upstream.Relay)?.Url ?? UpstreamSettings.Shown(row.Upstream)), ("created", row => row.CreatedAt));
         return 0;
     }
 
@@ -30,11 +31,19 @@ internal static class AgentCommands
                 throw new RefusedException("--header takes 'Name: value', each name once.", RefusedException.Usage);
             }
         }
-        var upstream = (target == "echo"
-            ? AgentSettings.ReadUpstream("echo", null, headers, context.Options, out var problem)
-            : AgentSettings.ReadUpstream("relay", target, headers, context.Options, out problem)) ?? throw new RefusedException(problem, RefusedException.Usage);
-        return ChangeAsync(context, (store, row) => AgentSettings.SetUpstreamAsync(store.Agents, row.Project, row.Id, null, upstream), $"relays to {target}");
+        var upstream = (target == "echo" ? new UpstreamSettings("echo", null, headers)
+            : target.StartsWith("http", StringComparison.OrdinalIgnoreCase)
+                ? new UpstreamSettings("chat", target, headers, context.Line.Option("--model"), Environment.GetEnvironmentVariable("POSTERN_CHAT_KEY"),
+                    Number<int>(context, "--max-tokens"), Number<double>(context, "--temperature"))
+            : new UpstreamSettings("relay", target, headers, context.Line.Option("--model"), null, Number<int>(context, "--max-tokens"), Number<double>(context, "--temperature")))
+            .Read(context.Options, out var problem) ?? throw new RefusedException(problem, RefusedException.Usage);
+        return ChangeAsync(context, (store, row) => AgentSettings.SetUpstreamAsync(store.Agents, row.Project, row.Id, null, upstream),
+            upstream is Upstream.Chat chat ? $"asks {chat.Model} at {chat.Url}" : $"relays to {target}");
     }
+
+    private static T? Number<T>(CommandContext context, string option) where T : struct, ISpanParsable<T> =>
+        context.Line.Option(option) is not { } text ? null
+        : T.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : throw new RefusedException($"{option} takes a number.", RefusedException.Usage);
 
     public static Task<int> SetDialectAsync(CommandContext context)
     {

@@ -22,13 +22,28 @@ internal sealed class CommandContext(CommandLine line, TextWriter output)
     public IReadOnlyList<WrittenSetting> Written => written ??=
         [.. SettingSource.FromFile(SettingSource.FileName), .. SettingSource.FromEnvironment(Environment.GetEnvironmentVariables()), .. line.Settings];
 
-    /// <summary>Opens storage; a database that was never started has no project, and a command says so.</summary>
+    /// <summary>Opens storage that a server was started with before.</summary>
+    /// <exception cref="RefusedException">None was: a mistyped folder must not become a new, empty database.</exception>
     public Store OpenStore()
     {
-        DataFolder.Open(Options.Data);
-        var store = Store.Open(Options, TimeProvider.System);
-        return store;
+        if (Store.FileOf(Options) is { } file && !File.Exists(file))
+        {
+            throw NothingYet();
+        }
+        var store = OpenOrCreateStore();
+        return store.Keys.ReadRing() is not null ? store : throw NothingYet();
     }
+
+    /// <summary>Opens storage, new where there is none.</summary>
+    public Store OpenOrCreateStore()
+    {
+        DataFolder.Open(Options.Data);
+        return Store.Open(Options, TimeProvider.System);
+    }
+
+    private RefusedException NothingYet() => new(Store.FileOf(Options) is { } file
+        ? $"Nothing was started with {file} yet: run postern serve, or name the right folder with --data."
+        : "Nothing was started with this database yet: run postern serve, or name the right one with --database.");
 
     /// <summary>Answers with a table for people or an array for programs.</summary>
     public void Write<T>(IEnumerable<T> rows, params (string Name, Func<T, object?> Value)[] columns)

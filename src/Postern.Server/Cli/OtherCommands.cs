@@ -36,7 +36,7 @@ internal static class OtherCommands
 
     public static async Task<int> MigrateAsync(CommandContext context)
     {
-        await using var store = context.OpenStore();
+        await using var store = context.OpenOrCreateStore();
         context.Write(store.Migrated == 0 ? "The database is up to date." : $"Applied {store.Migrated} migration(s).", ("applied", store.Migrated));
         return 0;
     }

@@ -8,10 +8,6 @@ internal static class TryCommand
     public static async Task<int> RunAsync(CommandContext context)
     {
         await using var store = context.OpenStore();
-        if (store.Keys.ReadRing() is null)
-        {
-            throw new RefusedException("Nothing was started with this data folder or database yet: run postern serve, its first start prints such a link.");
-        }
         var origin = TryPage.Origin(context.Options, []);
         var code = await store.TryCodes.CreateAsync();
         context.Write($"{(origin.Length == 0 ? "Put the address that the server listens on before this. " : "")}Works once, within 24 hours: {TryPage.Link(origin, code)}",

@@ -56,6 +56,9 @@ internal abstract class SocketDialect : Dialect
     /// <summary>Whether the client's first message decides how the conversation goes, and is waited for before an upstream is dialled.</summary>
     public virtual bool ClientSpeaksFirst => true;
 
+    /// <summary>Whether a message before the client's first is of no meaning here and reaches no upstream.</summary>
+    public virtual bool Skips(ReadOnlyMemory<byte> message) => false;
+
     /// <summary>What a relayed session is held to while it goes on; null lets every frame pass as it comes.</summary>
     public virtual RelayRule? Rule(Session session, DateTimeOffset now) => null;
 

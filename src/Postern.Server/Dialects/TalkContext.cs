@@ -1,6 +1,7 @@
 using System.Net.WebSockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using Postern.Core.Sessions;
+using Postern.Server.Agents;
 using Postern.Server.Flow;
 
 namespace Postern.Server.Dialects;
@@ -12,10 +13,11 @@ namespace Postern.Server.Dialects;
 /// <param name="Leash">Ends the session from outside.</param>
 /// <param name="Recorder">Keeps what is said.</param>
 /// <param name="Activity">Counts frames and shows when the last one came.</param>
+/// <param name="Agents">Whom it converses with.</param>
 /// <param name="Options">Limits.</param>
 internal sealed record TalkContext(
     SocketDialect Dialect, WebSocket Socket, Session Session, Leash Leash, ConversationRecorder Recorder, SessionActivity Activity,
-    PosternOptions Options, TimeProvider Clock)
+    HostedAgents Agents, PosternOptions Options, TimeProvider Clock)
 {
     /// <summary>For defects and what could not be recorded.</summary>
     public ILogger Log { get; init; } = NullLogger.Instance;

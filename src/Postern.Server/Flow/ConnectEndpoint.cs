@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Net.WebSockets;
 using Postern.Core;
 using Postern.Core.Sessions;
+using Postern.Server.Agents;
 using Postern.Server.Dialects;
 using Postern.Server.Hosting;
 using Postern.Server.Storage;
@@ -11,7 +12,7 @@ namespace Postern.Server.Flow;
 /// <summary>Opens conversations for all dialects: check the shape, read, admit, then relay or talk, and write how it ended.</summary>
 internal sealed class ConnectEndpoint(
     ConnectionGate gate, ILedger ledger, ConversationStore conversations, LiveSessions live, SessionTimers timers, RefusalLimiter limiter,
-    PosternOptions options, ILogger<ConnectEndpoint> log, TimeProvider clock)
+    HostedAgents agents, PosternOptions options, ILogger<ConnectEndpoint> log, TimeProvider clock)
 {
     private const int MostDrained = 64 * 1024;
     private static readonly TimeSpan CloseWait = TimeSpan.FromSeconds(1);
@@ -29,26 +30,59 @@ internal sealed class ConnectEndpoint(
 
     private async Task AnswerAsync(HttpContext context, SocketDialect dialect)
     {
+        // A method of its own, as OpenAsync: what it holds, the credential's text above all, would live as long as the session otherwise.
+        if (await AdmitAsync(context, dialect) is not (var spoken, var subprotocol, var session))
+        {
+            return;
+        }
+        var end = new SessionEnd(SessionEndReason.InternalError, 1006);
+        var leash = new Leash();
+        live.Add(session, leash);
+        try
+        {
+            var activity = new SessionActivity(clock);
+            using var longest = timers.Schedule(leash, session.Terms.EndBy - session.StartedAt);
+            await using var client = await WebSocketHandshake.AcceptAsync(context, subprotocol);
+            end = session.Agent.Upstream switch
+            {
+                Core.Agents.Upstream.Relay relay => await await RelayAsync(spoken, session, relay, client, leash, activity, context),
+                _ => await TalkAsync(spoken, session, client, leash, activity),
+            };
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException or WebSocketException)
+        {
+            end = new SessionEnd(SessionEndReason.ClientClosed, 1006, "the connection was lost");
+        }
+        finally
+        {
+            await SessionEnding.WriteAsync(ledger, session, end, context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow(), log);
+            live.Remove(session.Id);
+        }
+    }
+
+    private async ValueTask<(SocketDialect Spoken, string? Subprotocol, Session Session)?> AdmitAsync(HttpContext context, SocketDialect dialect)
+    {
         // No well-formed upgrade: its status, before anything is verified, and above all before anything is redeemed.
         if (WebSocketHandshake.Check(context) is { } problem)
         {
             problem.ApplyTo(context.Response);
             await Problem.WriteAsync(context, problem.Status, problem.Sentence);
-            return;
+            return null;
         }
         if (WebSocketHandshake.OfferedProtocols(context) is not { } offered)
         {
             await Problem.WriteAsync(context, StatusCodes.Status400BadRequest, "Sec-WebSocket-Protocol must list at most 16 names, each once.");
-            return;
+            return null;
         }
         var request = WireRequest.From(context, offered, options: options);
         var decision = await AdmitAsync(dialect, request);
         if (decision.IsDenied(out var denial, out var session))
         {
             await TurnAwayAsync(context, dialect, offered, denial);
-            return;
+            return null;
         }
-        await ServeAsync(context, dialect.Spoken(session.Agent, request), offered, session);
+        var spoken = dialect.Spoken(session.Agent, request);
+        return (spoken, spoken.Subprotocol(offered), session);
     }
 
     private async Task<Decision<Session>> AdmitAsync(SocketDialect dialect, WireRequest request)
@@ -111,33 +145,6 @@ internal sealed class ConnectEndpoint(
         }
     }
 
-    private async Task ServeAsync(HttpContext context, SocketDialect dialect, IReadOnlyList<string> offered, Session session)
-    {
-        var end = new SessionEnd(SessionEndReason.InternalError, 1006);
-        var leash = new Leash();
-        live.Add(session, leash);
-        try
-        {
-            var activity = new SessionActivity(clock);
-            using var longest = timers.Schedule(leash, session.Terms.EndBy - session.StartedAt);
-            await using var client = await WebSocketHandshake.AcceptAsync(context, dialect.Subprotocol(offered));
-            end = session.Agent.Upstream switch
-            {
-                Core.Agents.Upstream.Relay relay => await RelayAsync(dialect, session, relay, client, leash, activity, context.Abort, context.RequestAborted),
-                _ => await TalkAsync(dialect, session, client, leash, activity),
-            };
-        }
-        catch (Exception e) when (e is IOException or OperationCanceledException or WebSocketException)
-        {
-            end = new SessionEnd(SessionEndReason.ClientClosed, 1006, "the connection was lost");
-        }
-        finally
-        {
-            await SessionEnding.WriteAsync(ledger, session, end, context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow(), log);
-            live.Remove(session.Id);
-        }
-    }
-
     private async Task<SessionEnd> TalkAsync(SocketDialect dialect, Session session, Stream client, Leash leash, SessionActivity activity)
     {
         using var socket = WebSocket.CreateFromStream(new ScannedStream(client, leash, limits, clock), new WebSocketCreationOptions
@@ -146,48 +153,51 @@ internal sealed class ConnectEndpoint(
         });
         using var silence = timers.Observe(leash, activity, limits);
         await using var recorder = new ConversationRecorder(conversations, session, clock);
-        return await dialect.TalkAsync(new TalkContext(dialect, socket, session, leash, recorder, activity, options, clock) { Log = log });
+        return await dialect.TalkAsync(new TalkContext(dialect, socket, session, leash, recorder, activity, agents, options, clock) { Log = log });
     }
 
-    private async Task<SessionEnd> RelayAsync(
-        SocketDialect dialect, Session session, Core.Agents.Upstream.Relay relay, Stream client, Leash leash, SessionActivity activity, Action abort, CancellationToken cancellation)
+    // Completes when the relay runs; what it returns, when that has ended. The opening's state does not live as long as the session.
+    private async Task<Task<SessionEnd>> RelayAsync(
+        SocketDialect dialect, Session session, Core.Agents.Upstream.Relay relay, Stream client, Leash leash, SessionActivity activity, HttpContext context)
     {
-        var (stream, frames, ended) = await OpenAsync(dialect, session, client, leash, cancellation);
+        var (stream, frames, ended) = await OpenAsync(dialect, session, client, leash);
         if (ended is not null)
         {
-            return ended;
+            return Task.FromResult(ended);
         }
         try
         {
             var upstream = await DialAsync(dialect, relay, leash);
             var rule = dialect.Rule(session, clock.GetUtcNow());
             await GreetAsync(upstream, rule?.Greeting, leash.Token);
-            return await new RelaySession(timers, clock, abort).RunAsync(stream, frames, upstream, leash, limits, end => Farewell(dialect, end), activity, rule);
+            if (stream == client)
+            {
+                leash.DropToken(); // nothing of the opening waits on it any more
+            }
+            return new RelaySession(timers, clock, context.Abort).RunAsync(stream, frames, upstream, leash, limits, end => Farewell(dialect, end), activity, rule);
         }
         catch (UpstreamException e)
         {
-            return await SayAsync(dialect, client, SessionEndReason.UpstreamUnreachable, e.Message, cancellation);
+            return SayAsync(dialect, client, SessionEndReason.UpstreamUnreachable, e.Message, context.RequestAborted);
         }
         catch (OperationCanceledException) when (leash.TryGet(out var reason, out var detail))
         {
-            return await SayAsync(dialect, client, reason, detail, cancellation);
+            return SayAsync(dialect, client, reason, detail, context.RequestAborted);
         }
     }
 
-    // A method of its own, as DialAsync: what it holds would live as long as the session otherwise.
-    private async Task<(Stream Client, ReadOnlyMemory<byte> Frames, SessionEnd? Ended)> OpenAsync(
-        SocketDialect dialect, Session session, Stream client, Leash leash, CancellationToken cancellation)
+    private async Task<(Stream Client, ReadOnlyMemory<byte> Frames, SessionEnd? Ended)> OpenAsync(SocketDialect dialect, Session session, Stream client, Leash leash)
     {
         if (!dialect.ClientSpeaksFirst)
         {
             return (client, default, null);
         }
-        var opening = new RelayOpening(client, message => Judge(dialect, session, message), limits.MaxMessageBytes, leash);
+        var opening = new RelayOpening(client, dialect.Skips, message => Judge(dialect, session, message), limits.MaxMessageBytes, leash);
         if (await opening.ReadAsync(options.Sessions.FirstMessageWait) is not { } refused)
         {
             return (opening.Client, opening.Frames, null);
         }
-        await client.WriteAsync(Frames.Close(refused.Close), cancellation);
+        await client.WriteAsync(Frames.Close(refused.Close));
         await DrainAsync(client);
         return (client, default, refused.End);
     }

@@ -1,4 +1,5 @@
 using System.Text;
+using Postern.Core.Conversations;
 using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Dialects;
@@ -10,7 +11,8 @@ namespace Postern.Server.Flow;
 /// Keeps what is said in one conversation. Nothing said waits for the disk: what is new gathers while the write before it is under
 /// way, one write at a time, so that turns stay in order. <see cref="EndAsync"/> returns when all of it is committed.
 /// </summary>
-internal sealed class ConversationRecorder(ConversationStore store, Session session, TimeProvider clock) : IAsyncDisposable
+/// <param name="takenUp">The earlier conversation that the session takes up again; null for one of its own.</param>
+internal sealed class ConversationRecorder(ConversationStore store, Session session, TimeProvider clock, string? takenUp = null) : IAsyncDisposable
 {
     private const int MostWaiting = 256;
     private const int LongestMessage = 16 * 1024;
@@ -18,6 +20,8 @@ internal sealed class ConversationRecorder(ConversationStore store, Session sess
     private const int Attempts = 3;
     private static readonly TimeSpan BetweenAttempts = TimeSpan.FromMilliseconds(200);
 
+    // Whom the credential names: a user whom the client merely claims to be owns nothing.
+    private readonly Owner owner = new(session.Agent.Project, session.Agent.Id, session.Terms.Subject ?? "");
     private readonly Lock gate = new();
     private readonly List<Turn> turns = [];
     private readonly Dictionary<long, bool> likes = [];
@@ -152,7 +156,7 @@ internal sealed class ConversationRecorder(ConversationStore store, Session sess
     {
         lock (gate)
         {
-            return new ConversationChange(session.Id, start, [.. turns]);
+            return new ConversationChange(owner, takenUp ?? session.Id, start, [.. turns]) { By = takenUp is null ? null : session.Id };
         }
     }
 
@@ -170,7 +174,8 @@ internal sealed class ConversationRecorder(ConversationStore store, Session sess
         null => "public",
         { KeyId: ['k', 'e', 'y', '_', ..] } => "authorization_header",
         { Kind: CredentialKind.ConversationToken } => "livekit_token",
-        _ => "signed_url",
+        { Kind: CredentialKind.SignedUrl } => "signed_url",
+        _ => "authorization_header", // a client secret or a personal access token, which the vendor's closed list has no other word for
     };
 
     // PostgreSQL's text holds no NUL; a message longer than this is kept in its first part.

@@ -14,7 +14,6 @@ internal sealed class FramePump(
     private const int LargeBuffer = 16 * 1024;
 
     private readonly Traffic traffic = fromClient ? activity.FromClient : activity.FromUpstream;
-    private readonly Lock gate = new();
     private TaskCompletionSource<bool>? wanted;
     private byte[]? held;           // a head or a close frame that came cut in two
     private FrameScanner scanner = scanner;
@@ -98,6 +97,11 @@ internal sealed class FramePump(
                 if (written) traffic.Passed(scan.Frames, scan.Pass);
                 Leave(written ? scan.Close : null, written);
                 if (!written) session.DestinationLost(this);
+                if (hold?.Fault is { } forbidden)
+                {
+                    session.Faulted(this, forbidden);
+                    return deaf = true;
+                }
             }
             if (scan.Fault is { } fault)
             {
@@ -157,7 +161,7 @@ internal sealed class FramePump(
 
     private bool Enter(out bool stopAtEdge)
     {
-        lock (gate)
+        lock (this)
         {
             stopAtEdge = wanted is not null && !taken;
             return !taken && (busy = true);
@@ -166,7 +170,7 @@ internal sealed class FramePump(
 
     private void Leave(CloseFrame? close, bool written)
     {
-        lock (gate)
+        lock (this)
         {
             busy = false;
             Close = close;
@@ -179,7 +183,7 @@ internal sealed class FramePump(
 
     private void Finish()
     {
-        lock (gate)
+        lock (this)
         {
             finished = true;
             hold?.Dispose();
@@ -191,7 +195,7 @@ internal sealed class FramePump(
     /// or this side went away within a frame.</summary>
     public Task<bool> TakeAsync()
     {
-        lock (gate)
+        lock (this)
         {
             if (taken || Close is not null) return Task.FromResult(false);
             if (!busy && AtEdge) return Task.FromResult(taken = true);

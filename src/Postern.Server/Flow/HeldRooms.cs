@@ -16,7 +16,7 @@ namespace Postern.Server.Flow;
 /// their longest duration is over, an operator ends them or the server stops; then the room is closed at the media server.
 /// </summary>
 internal sealed class HeldRooms(
-    ILedger ledger, SessionStore sessions, ConversationStore conversations, Core.Directory directory, LiveSessions live, MediaRooms media, SessionTimers timers, ILogger<HeldRooms> log, TimeProvider clock)
+    ILedger ledger, RoomStore rooms, ConversationStore conversations, Core.Directory directory, LiveSessions live, MediaRooms media, SessionTimers timers, ILogger<HeldRooms> log, TimeProvider clock)
 {
     private readonly ConcurrentDictionary<string, Held> held = new(StringComparer.Ordinal);
 
@@ -40,7 +40,7 @@ internal sealed class HeldRooms(
     /// </summary>
     public async Task<bool> EndAsync(HangUp asked)
     {
-        if (asked.Session is not { } id || sessions.FindOpen(id) is not { InRoom: true } open || !await OwnsAsync(open, asked.Presented))
+        if (asked.Session is not { } id || rooms.Find(id) is not { } open || !await OwnsAsync(open, asked.Presented))
         {
             return false;
         }
@@ -48,12 +48,12 @@ internal sealed class HeldRooms(
         {
             return here.Leash.End(SessionEndReason.ClientClosed);
         }
-        await sessions.EndAsync(id, SessionEndReason.ClientClosed);
+        await rooms.HangUpAsync(id);
         return true;
     }
 
     // The credential that opened it, even an expired one: it is checked when a session begins and never again. Or a key of the project.
-    private async Task<bool> OwnsAsync(OpenSession open, string? presented) =>
+    private async Task<bool> OwnsAsync(OpenRoom open, string? presented) =>
         presented is null
         || (await ledger.FindAsync(Hash(presented)) is { } opener && opener.Id == open.Credential)
         || (!directory.Verify(presented, Scopes.Mint).IsDenied(out _, out var key) && key.Project == open.Project);

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using Postern.Core;
 using Postern.Core.Agents;
-using Postern.Core.Sessions;
 using Postern.Server.Agents;
 using Postern.Server.Dialects;
 using Postern.Server.Storage;
@@ -10,8 +9,8 @@ namespace Postern.Server.Flow;
 
 /// <summary>Opens sessions by plain HTTP requests for all dialects: read, admit, then a room that is held or a text that is answered.</summary>
 internal sealed class HttpSessionEndpoint(
-    ConnectionGate gate, ILedger ledger, HeldRooms rooms, ConversationStore conversations, SpeakerStore speakers, LiveSessions live, RefusalLimiter limiter,
-    PosternOptions options, ILogger<HttpSessionEndpoint> log, TimeProvider clock)
+    ConnectionGate gate, HeldRooms rooms, HeldTurns turns, ConversationStore conversations, SpeakerStore speakers, LiveSessions live,
+    RefusalLimiter limiter, HostedAgents agents, PosternOptions options, TimeProvider clock)
 {
     private readonly ConcurrentDictionary<string, Opened> answering = new(StringComparer.Ordinal);
 
@@ -89,51 +88,39 @@ internal sealed class HttpSessionEndpoint(
             await RefuseAsync(context, route, denial);
             return;
         }
-        var (session, leash) = (opened.Session, new Leash());
-        var end = new SessionEnd(SessionEndReason.InternalError, Frames.Abnormal);
-        live.Add(session, leash);
-        answering[session.Id] = opened;
+        answering[opened.Session.Id] = opened;
         try
         {
-            await using var recorder = new ConversationRecorder(conversations, session, clock);
+            await using var recorder = new ConversationRecorder(conversations, opened.Session, clock, opened.Request.Conversation);
             recorder.Begin(Opening.None with { ClaimedSubject = opened.Request.Connect.Subject }, textOnly: true);
-            end = await AnswerAsync(context, route, opened, recorder, leash);
-            await recorder.EndAsync(end);
-        }
-        catch (Exception e) when (e is IOException or OperationCanceledException)
-        {
-            end = new SessionEnd(SessionEndReason.ClientClosed, Frames.Abnormal, "the connection was lost");
+            await turns.HoldAsync(context, opened.Session, async leash =>
+            {
+                await turns.SendAsync(context, route.Answer(opened), leash, await AnswerAsync(opened, recorder, leash, context.RequestAborted));
+                return null;
+            }, recorder.EndAsync);
         }
         finally
         {
-            await SessionEnding.WriteAsync(ledger, session, end, Address(context), clock.GetUtcNow(), log);
-            answering.TryRemove(session.Id, out _);
-            live.Remove(session.Id);
+            answering.TryRemove(opened.Session.Id, out _);
         }
     }
 
-    private async Task<SessionEnd> AnswerAsync(HttpContext context, TurnRoute route, Opened opened, ConversationRecorder recorder, Leash leash)
+    private async ValueTask<IAsyncEnumerable<AgentAct>> AnswerAsync(Opened opened, ConversationRecorder recorder, Leash leash, CancellationToken ct)
     {
-        IReadOnlyList<AgentAct> acts = [];
-        if (opened.Request.Text is { } text)
+        if (opened.Request.Text is not { } text)
         {
-            acts = new EchoAgent(ConversationPlan.OfTexts(opened.Session), clock).Read(text);
-            await recorder.AddAsync(TurnRole.User, text);
-            foreach (var said in acts.OfType<AgentAct.Says>())
-            {
-                await recorder.AddAsync(TurnRole.Agent, said.Text);
-            }
+            return AsyncEnumerable.Empty<AgentAct>();
         }
-        context.Response.ContentType = route.ContentType;
-        foreach (var piece in route.Write(opened, acts))
+        var earlier = opened.Request.Conversation is { } id && conversations.Read(id) is { } row ? conversations.ReadTurns(row) : [];
+        var conversation = earlier.Select(turn => new Said(turn.Role == TurnRole.User ? SaidBy.User : SaidBy.Agent, turn.Message)).Append(new Said(SaidBy.User, text));
+        await recorder.AddAsync(TurnRole.User, text);
+        return new HeldAnswer(agents.For(opened.Session, ConversationPlan.OfTexts(opened.Session)), leash, async acts =>
         {
-            if (leash.TryGet(out var reason, out var detail))
+            if (string.Concat(acts.OfType<AgentAct.Piece>().Select(piece => piece.Text)) is { Length: > 0 } said)
             {
-                return new SessionEnd(reason, Frames.NoCode, detail);
+                await recorder.AddAsync(TurnRole.Agent, said);
             }
-            await context.Response.BodyWriter.WriteAsync(piece, context.RequestAborted);
-        }
-        return new SessionEnd(SessionEndReason.AgentClosed, Frames.NoCode);
+        }).AnswerAsync(new AgentTurn([.. conversation]), ct);
     }
 
     private async Task HangUpAsync(HttpContext context, HangUpRoute route)
@@ -216,7 +203,7 @@ internal sealed class HttpSessionEndpoint(
             asked = asked with { Connect = asked.Connect with { Subject = name } };
         }
         if (asked.Conversation is { } conversation && bearer.Agent is { } agent
-            && !IsOf(conversation, agent, bearer.Credential.Grant.Subject ?? asked.Connect.Subject))
+            && !MayTakeUp(conversation, agent, bearer.Credential.Grant.Subject, asked.Connect))
         {
             return Refuse(new Denial(DenialReason.ConversationUnknown));
         }
@@ -227,11 +214,18 @@ internal sealed class HttpSessionEndpoint(
         Denial Refuse(Denial reason) => gate.Refuse(reason, asked.Connect.Address, clock.GetUtcNow(), bearer.Project, bearer.Agent?.Id, bearer.Credential.Id);
     }
 
-    // What is being said at this moment may not be in the database yet.
-    private bool IsOf(string conversation, Agent agent, string? user) =>
-        (answering.GetValueOrDefault(conversation) ?? rooms.Find(conversation)) is { } now
-            ? now.Session.Agent.Id == agent.Id && now.User == user
-            : conversations.Read(conversation) is { } row && row.Project == agent.Project && row.Agent == agent.Id && row.User == user;
+    // What was said goes to the agent again. So a conversation whose user a credential has named is taken up by that user alone, or by the
+    // application itself; one whose user was merely claimed, by the same claim, and never by a user whom a credential names. What is being
+    // said at this moment may not be in the database yet.
+    private bool MayTakeUp(string conversation, Agent agent, string? named, ConnectRequest asked)
+    {
+        return (answering.GetValueOrDefault(conversation) ?? rooms.Find(conversation)) is { } now
+            ? now.Session.Agent.Id == agent.Id && IsTheirs(now.Session.Terms.Subject, now.User)
+            : conversations.Read(conversation) is { } row && row.Owner.Project == agent.Project && row.Owner.Agent == agent.Id && IsTheirs(row.Subject, row.User);
+
+        bool IsTheirs(string? owner, string? user) =>
+            owner is null ? named is null && user == asked.Subject : owner == (named ?? (asked.Key is null ? null : asked.Subject));
+    }
 
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress, denial) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));

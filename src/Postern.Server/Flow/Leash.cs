@@ -11,7 +11,7 @@ internal sealed class Leash
     private TaskCompletionSource? ended;
     private CancellationTokenSource? cancellation;
 
-    private sealed record Cut(SessionEndReason Reason, string Detail);
+    private sealed record Cut(SessionEndReason Reason, string Detail, ushort Code);
 
     /// <summary>Completes when the session is to end; made when first asked for.</summary>
     public Task Ended
@@ -26,31 +26,41 @@ internal sealed class Leash
         }
     }
 
-    /// <summary>Cancelled when the session is to end; made when first asked for.</summary>
+    /// <summary>Cancelled when the session is to end, unless it was dropped by then; made when first asked for.</summary>
     public CancellationToken Token
     {
         get
         {
-            if (Volatile.Read(ref cancellation) is { } made) return made.Token;
-            var source = new CancellationTokenSource();
-            if (Interlocked.CompareExchange(ref cancellation, source, null) is { } other) return other.Token;
-            // Cancelled elsewhere: what waits on the token must not run on the thread of whoever ends sessions.
-            OnEnd(() => _ = source.CancelAsync());
-            return source.Token;
+            lock (this)
+            {
+                return cut is not null ? new CancellationToken(canceled: true) : (cancellation ??= new()).Token;
+            }
         }
     }
 
+    /// <summary>Nothing waits on the <see cref="Token"/> any more: a session does not carry it to its end.</summary>
+    public void DropToken()
+    {
+        lock (this) cancellation = null;
+    }
+
+    /// <summary>The close code that RFC 6455 has for what the client broke; 0 where nothing of it was broken.</summary>
+    public ushort Code => Volatile.Read(ref cut)?.Code ?? 0;
+
     /// <summary>Ends the session; false when something else did before.</summary>
-    public bool End(SessionEndReason reason, string detail = "")
+    public bool End(SessionEndReason reason, string detail = "", ushort code = 0)
     {
         Action? told;
+        CancellationTokenSource? waited;
         lock (this)
         {
             if (cut is not null) return false;
-            cut = new(reason, detail);
-            told = listeners;
-            listeners = null;
+            cut = new(reason, detail, code);
+            (told, listeners) = (listeners, null);
+            (waited, cancellation) = (cancellation, null);
         }
+        // Cancelled elsewhere: what waits on the token must not run on the thread of whoever ends sessions.
+        _ = waited?.CancelAsync();
         told?.Invoke();
         return true;
     }

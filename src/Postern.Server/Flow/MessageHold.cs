@@ -1,4 +1,5 @@
 using System.Buffers;
+using Postern.Core.Sessions;
 
 namespace Postern.Server.Flow;
 
@@ -7,9 +8,9 @@ namespace Postern.Server.Flow;
 /// passed the scanner: the frames are well-formed and within the limits.
 /// </summary>
 /// <param name="judge">Decides about each message.</param>
-/// <param name="answer">Tells the client something.</param>
-/// <param name="expect">Waits for the upstream's answer to a message that passes now.</param>
-internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judge, Func<byte[], ValueTask> answer, Func<Unanswered, ValueTask> expect) : IDisposable
+/// <param name="answer">Tells the client something; null where the rule never answers.</param>
+/// <param name="expect">Waits for the upstream's answer to a message that passes now; null likewise.</param>
+internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judge, Func<byte[], ValueTask>? answer, Func<Unanswered, ValueTask>? expect) : IDisposable
 {
     private byte[] buffer = [];     // [handed out][frames of the message][bytes not looked at yet]
     private int given;
@@ -17,6 +18,9 @@ internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judg
     private int end;
     private Opcode kind;
     private bool inMessage;
+
+    /// <summary>Set by a message that ends the session; nothing passes any more.</summary>
+    public SessionEnd? Fault { get; private set; }
 
     /// <summary>Takes frames, or pieces of frames, in order.</summary>
     public void Append(ReadOnlySpan<byte> bytes)
@@ -51,16 +55,20 @@ internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judg
             var passage = judge(kind == Opcode.Text, Join());
             foreach (var text in passage.Answers)
             {
-                await answer(text);
+                await answer!(text);
+            }
+            if (passage.End is { } fault)
+            {
+                Fault = fault;
+                return default;
             }
             if (passage.Unless is { } unanswered)
             {
-                await expect(unanswered);
+                await expect!(unanswered);
             }
-            var instead = passage.Instead;
             var message = buffer.AsMemory(given, kept - given);
             given = kept;
-            if (instead is null)
+            if (passage.Instead is not { } instead)
             {
                 return message;
             }

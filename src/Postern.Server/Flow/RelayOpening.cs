@@ -9,16 +9,20 @@ namespace Postern.Server.Flow;
 /// </summary>
 internal sealed class RelayOpening
 {
+    private const int MostSkipped = 4;
+
     private static readonly CloseFrame Invalid = new(1008, "Invalid message received");
 
     private readonly Func<ReadOnlyMemory<byte>?, (CloseFrame? Refused, Opening Opening)> judge;
     private readonly Leash leash;
     private readonly Task<ClientMessage> first;
 
-    public RelayOpening(Stream client, Func<ReadOnlyMemory<byte>?, (CloseFrame? Refused, Opening Opening)> judge, int maxBytes, Leash leash)
+    /// <param name="skip">Messages that come before the first and are dropped.</param>
+    public RelayOpening(
+        Stream client, Func<ReadOnlyMemory<byte>, bool> skip, Func<ReadOnlyMemory<byte>?, (CloseFrame? Refused, Opening Opening)> judge, int maxBytes, Leash leash)
     {
         (Client, this.judge, this.leash) = (client, judge, leash);
-        first = FirstMessage.ReadAsync(client, default, maxBytes, leash.Token, keepPings: true).AsTask();
+        first = ReadFirstAsync(client, skip, maxBytes, leash.Token);
     }
 
     /// <summary>What is to be passed on first: the client's frames as they came, or what the mint has fixed in their place.</summary>
@@ -30,7 +34,8 @@ internal sealed class RelayOpening
     /// <summary>Waits for the first message; not null when the session ends here.</summary>
     public async Task<(CloseFrame Close, SessionEnd End)?> ReadAsync(TimeSpan wait)
     {
-        if (await Task.WhenAny(first, Task.Delay(wait)) != first)
+        await ((Task)first).WaitAsync(wait).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!first.IsCompleted)
         {
             Frames = Fixed(judge(null).Opening);
             Client = new Guarded(Client, this);
@@ -52,6 +57,16 @@ internal sealed class RelayOpening
             default:
                 return (new CloseFrame(1001, ""), new SessionEnd(SessionEndReason.ClientClosed, 1006));
         }
+    }
+
+    private static async Task<ClientMessage> ReadFirstAsync(Stream client, Func<ReadOnlyMemory<byte>, bool> skip, int maxBytes, CancellationToken ct)
+    {
+        var message = await FirstMessage.ReadAsync(client, default, maxBytes, ct, keepPings: true);
+        for (var skipped = 0; skipped < MostSkipped && message is { Outcome: ReadOutcome.Message, IsText: true } && skip(message.Payload); skipped++)
+        {
+            message = await FirstMessage.ReadAsync(client, message.Surplus, maxBytes, ct, keepPings: true);
+        }
+        return message;
     }
 
     private (CloseFrame? Refused, Opening Opening) Judge(ClientMessage message) => message.IsText ? judge(message.Payload) : (Invalid, Opening.None);

@@ -1,3 +1,5 @@
+using Postern.Core.Sessions;
+
 namespace Postern.Server.Flow;
 
 /// <summary>What a relayed session is held to while it goes on, beyond who may open it.</summary>
@@ -6,6 +8,9 @@ internal sealed record RelayRule(Func<bool, ReadOnlyMemory<byte>, Passage> Judge
 {
     /// <summary>What the upstream is told before anything of the client's; null for nothing.</summary>
     public byte[]? Greeting { get; init; }
+
+    /// <summary>Whether <see cref="Judge"/> ever answers; else nothing is put in between the upstream's messages.</summary>
+    public bool Answers { get; init; } = true;
 
     /// <summary>What the client is told once when so much time of the session is over; null for nothing.</summary>
     public (TimeSpan After, byte[] Event)? Warning { get; init; }
@@ -22,8 +27,14 @@ internal readonly record struct Passage(byte[]? Instead, IReadOnlyList<byte[]> A
     /// <summary>Frame by frame unchanged.</summary>
     public static readonly Passage AsItCame = new(null, []);
 
+    /// <summary>Nothing of it passes, and the session ends with it.</summary>
+    public SessionEnd? End { get; init; }
+
     /// <summary>Nothing of it passes.</summary>
     public static Passage Refused(params IReadOnlyList<byte[]> answers) => new([], answers);
+
+    /// <summary>Nothing of it passes, and the session ends so.</summary>
+    public static Passage Ending(SessionEnd end) => new([], []) { End = end };
 }
 
 /// <summary>An answer that some upstreams leave out and clients wait for.</summary>

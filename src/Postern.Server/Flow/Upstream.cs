@@ -4,6 +4,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
+using Postern.Server.Hosting;
 
 namespace Postern.Server.Flow;
 
@@ -58,7 +59,7 @@ internal static class Upstream
         Stream? stream = null;
         try
         {
-            stream = await DialAsync(address, target.AllowPrivateAddresses, time.Token);
+            stream = new SocketStream(await DialAsync(address.Host, address.Port, target.AllowPrivateAddresses, time.Token));
             if (address.Tls) stream = await SecureAsync(stream, address, target, time.Token);
             return await OpenAsync(stream, address, target, time.Token);
         }
@@ -78,14 +79,15 @@ internal static class Upstream
         }
     }
 
-    /// <summary>Looks the host up once, checks every address and connects to a checked one; no TLS yet.</summary>
-    /// <exception cref="UpstreamException">An address is not allowed, or there is none.</exception>
-    public static async ValueTask<Stream> DialAsync(UpstreamAddress address, bool allowPrivate, CancellationToken ct) =>
-        new NetworkStream(await DialAsync(await ResolveAsync(address, allowPrivate, ct), address.Port, ct), ownsSocket: true);
+    /// <summary>Looks a host up once, checks every address, and dials a checked one.</summary>
+    /// <exception cref="UpstreamException">It has no address, or a forbidden one.</exception>
+    /// <exception cref="SocketException">It cannot be reached.</exception>
+    public static async ValueTask<Socket> DialAsync(string host, int port, bool allowPrivate, CancellationToken ct) =>
+        await DialAsync(await ResolveAsync(host, allowPrivate, ct), port, ct);
 
-    private static async ValueTask<IPAddress[]> ResolveAsync(UpstreamAddress address, bool allowPrivate, CancellationToken ct)
+    private static async ValueTask<IPAddress[]> ResolveAsync(string host, bool allowPrivate, CancellationToken ct)
     {
-        var found = address.Literal is { } literal ? [literal] : await Dns.GetHostAddressesAsync(address.Host, ct);
+        var found = IPAddress.TryParse(host, out var literal) ? [literal] : await Dns.GetHostAddressesAsync(host, ct);
         if (found.Length == 0) throw new UpstreamException(UpstreamFailure.Unreachable, "The upstream's name has no address.");
         // One forbidden address among good ones is how rebinding begins: it condemns the name.
         if (!allowPrivate && !found.All(AddressRules.IsPublic))
@@ -100,6 +102,7 @@ internal static class Upstream
             var socket = new Socket(addresses[i].AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
             try
             {
+                DeadPeers.Watch(socket);
                 await socket.ConnectAsync(new IPEndPoint(addresses[i], port), ct);
                 return socket;
             }

@@ -18,18 +18,19 @@ internal sealed record UpstreamAddress(bool Tls, string Host, IPAddress? Literal
     /// <summary>What is wrong with the text of an upstream's URL, as a sentence, or null. Looks nothing up.</summary>
     public static string? Check(string url) => Parse(url, out var problem) is null ? problem : null;
 
-    public static UpstreamAddress? Parse(string url, out string? problem)
+    /// <param name="scheme"><c>ws</c> or <c>http</c>; with an s it is the same over TLS.</param>
+    public static UpstreamAddress? Parse(string url, out string? problem, string scheme = "ws")
     {
         problem = null;
-        var tls = url.StartsWith("wss://", StringComparison.OrdinalIgnoreCase);
-        if (!tls && !url.StartsWith("ws://", StringComparison.OrdinalIgnoreCase)) problem = "The address must begin with ws:// or wss://.";
+        var tls = url.StartsWith(scheme + "s://", StringComparison.OrdinalIgnoreCase);
+        if (!tls && !url.StartsWith(scheme + "://", StringComparison.OrdinalIgnoreCase)) problem = $"The address must begin with {scheme}:// or {scheme}s://.";
         else if (url.Length > MaxLength) problem = "The address is longer than 2048 characters.";
         else if (url.AsSpan().ContainsAnyExceptInRange('!', '~')) problem = "The address may contain visible ASCII characters only.";
         else if (url.Contains('#', StringComparison.Ordinal)) problem = "The address must not have a fragment (#).";
         else if (url.Contains('\\', StringComparison.Ordinal)) problem = "The address must not contain a backslash.";
         if (problem is not null) return null;
 
-        var rest = url.AsSpan(tls ? 6 : 5);
+        var rest = url.AsSpan(scheme.Length + (tls ? 4 : 3));
         var end = rest.IndexOfAny('/', '?');
         var authority = end < 0 ? rest : rest[..end];
         var target = end < 0 ? "/" : rest[end] == '/' ? rest[end..].ToString() : "/" + rest[end..].ToString();

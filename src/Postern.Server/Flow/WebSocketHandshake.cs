@@ -125,11 +125,14 @@ internal static class WebSocketHandshake
         var headers = context.Response.Headers;
         if (subprotocol is not null) headers.SecWebSocketProtocol = subprotocol;
         LiftBodyLimits(context.Features);
-        if (context.Features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true } connect) return await connect.AcceptAsync();
-
-        headers.Upgrade = "websocket";
-        headers.SecWebSocketAccept = AcceptValue(context.Request.Headers.SecWebSocketKey.ToString());
-        return await context.Features.GetRequiredFeature<IHttpUpgradeFeature>().UpgradeAsync();
+        var connect = context.Features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true } found ? found : null;
+        if (connect is null)
+        {
+            headers.Upgrade = "websocket";
+            headers.SecWebSocketAccept = AcceptValue(context.Request.Headers.SecWebSocketKey.ToString());
+        }
+        KestrelRequest.Forget(context.Request);
+        return await (connect is null ? context.Features.GetRequiredFeature<IHttpUpgradeFeature>().UpgradeAsync() : connect.AcceptAsync().AsTask());
     }
 
     // A conversation is no request body: the server's size and data-rate limits would end it. The session has its own.

@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Primitives;
+using Postern.Server.Dialects.Algolia;
 using Postern.Server.Observability;
 
 namespace Postern.Server.Hosting;
@@ -57,7 +58,7 @@ internal sealed class HttpGuard(RequestDelegate next, PosternOptions options, IL
             if (headers.ContentLength is not null || headers.ContainsKey("X-Content-Length"))
                 return (400, "Content-Length and Transfer-Encoding do not go together.");
         }
-        if (headers.ContentEncoding.Count > 0) return (415, "Compressed bodies are not read: send it without Content-Encoding.");
+        if (headers.ContentEncoding is not [] && !(headers.ContentEncoding is ["gzip"] && AlgoliaPaths.Covers(request.Path))) return (415, "Compressed bodies are not read: send it without Content-Encoding.");
         if (features.Get<IHttpRequestFeature>()?.RawTarget is not ['/', ..]) return (400, "The request target must be a path.");
         return IsOurs(request.Host) ? null : (400, "This server does not answer to that host name: the setting AllowedHosts names those it answers to.");
     }
@@ -79,14 +80,9 @@ internal sealed class HttpGuard(RequestDelegate next, PosternOptions options, IL
         headers["Referrer-Policy"] = "no-referrer";
         if (options.PublicAddress is { Secure: true } address && string.Equals(context.Request.Host.Host, address.Host, StringComparison.OrdinalIgnoreCase))
             headers.StrictTransportSecurity = "max-age=31536000";
-        // After an upgrade that fails, bytes meant for the WebSocket would be read as the next request (attack C12).
-        if (!StringValues.IsNullOrEmpty(context.Request.Headers.Upgrade) && context.Request.Protocol == "HTTP/1.1")
-            context.Response.OnStarting(static state =>
-            {
-                var response = ((HttpContext)state).Response;
-                if (response.StatusCode != StatusCodes.Status101SwitchingProtocols) response.Headers.Connection = "close";
-                return Task.CompletedTask;
-            }, context);
+        // After an upgrade that fails, bytes meant for the WebSocket would be read as the next request (attack C12). One that succeeds
+        // sets its own.
+        if (!StringValues.IsNullOrEmpty(context.Request.Headers.Upgrade) && context.Request.Protocol == "HTTP/1.1") headers.Connection = "close";
     }
 
     private async Task EndAsync(HttpContext context, Exception failure)

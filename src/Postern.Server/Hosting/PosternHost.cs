@@ -5,6 +5,8 @@ using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Admin;
+using Postern.Server.Agents;
+using Postern.Server.Dialects.Algolia;
 using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Media;
@@ -18,14 +20,17 @@ namespace Postern.Server.Hosting;
 internal sealed class PosternHost : IAsyncDisposable
 {
     private readonly WebApplication app;
+    private readonly NodeFile node;
     private readonly Store store;
     private readonly CertificateSource? certificates;
     private readonly LiveSessions live;
+    private readonly DailySweep sweep;
     private readonly PosternOptions options;
     private readonly TimeProvider clock;
 
-    private PosternHost(WebApplication app, Store store, CertificateSource? certificates, LiveSessions live, PosternOptions options, TimeProvider clock) =>
-        (this.app, this.store, this.certificates, this.live, this.options, this.clock) = (app, store, certificates, live, options, clock);
+    private PosternHost(
+        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, DailySweep sweep, PosternOptions options, TimeProvider clock) =>
+        (this.app, this.node, this.store, this.certificates, this.live, this.sweep, this.options, this.clock) = (app, node, store, certificates, live, sweep, options, clock);
 
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
@@ -45,15 +50,16 @@ internal sealed class PosternHost : IAsyncDisposable
     /// <exception cref="RefusedException">Something else keeps it from starting; the message says how to mend it.</exception>
     public static async Task<PosternHost> StartAsync(PosternOptions options, TimeProvider clock, string? wantedKey = null)
     {
-        var store = Store.Open(options, clock);
+        var node = NodeFile.Claim(options.Data);
+        Store? store = null;
         WebApplication? app = null;
         CertificateSource? certificates = null;
         try
         {
+            store = Store.Open(options, clock);
             var firstKey = await store.FirstStartAsync(options, wantedKey);
             var firstTryCode = firstKey is null ? null : await store.TryCodes.CreateAsync();
-            var node = NodeName(options);
-            await store.EndLostSessionsAsync(node);
+            await store.EndLostSessionsAsync(node.Name);
             var directory = store.Feed.Load(store.Keys.ReadRing()!);
 
             var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -63,13 +69,14 @@ internal sealed class PosternHost : IAsyncDisposable
             KestrelSettings.Apply(builder, options, certificates);
             app = builder.Build();
 
-            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node);
+            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node.Name, options.Limits.PublicSessionsPerAddress);
             var live = new LiveSessions(directory);
-            store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
+            store.Feed.Changed += (kind, id) => EndBy(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
-            return new PosternHost(app, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
+            var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
+            return new PosternHost(app, node, store, certificates, live, sweep, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -78,7 +85,11 @@ internal sealed class PosternHost : IAsyncDisposable
                 await app.DisposeAsync();
             }
             certificates?.Dispose();
-            await store.DisposeAsync();
+            if (store is not null)
+            {
+                await store.DisposeAsync();
+            }
+            node.Dispose();
             throw;
         }
     }
@@ -91,40 +102,48 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             await app.StopAsync(grace.Token);
         }
+        await sweep.DisposeAsync();
         await app.DisposeAsync();
         certificates?.Dispose();
         await store.DisposeAsync();
+        node.Dispose();
     }
 
     private static void Map(
         WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)
     {
         var mint = new CredentialMint(directory, ledger, options.Lifetimes, clock);
-        var gate = new ConnectionGate(directory, ledger, clock);
+        var gate = new ConnectionGate(directory, ledger, clock) { LongestUserToken = options.UserTokens.MaxLifetime, Accepted = store.UserTokenUse.Note };
         var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
         var address = new ServerAddress(options);
 
+        AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
-        app.UseMiddleware<PersonalAccessTokenGuard>(gate, Dialects.Dialects.All.OfType<Dialects.HttpDialect>().First(), clock);
+        app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
         var mints = new MintEndpoint(mint, directory, address, limiter, options, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
             mints.Map(app, dialect);
         }
         var timers = new SessionTimers(clock);
-        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
+        var agents = new HostedAgents(options, store.Memory, app.Services.GetRequiredService<ILogger<HostedAgents>>(), clock);
+        app.Lifetime.ApplicationStopped.Register(agents.Dispose);
+        var connects = new ConnectEndpoint(gate, ledger, store.Conversations, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<ConnectEndpoint>>(), clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.SocketDialect>())
         {
             connects.Map(app, dialect);
         }
         var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
         app.Lifetime.ApplicationStopped.Register(media.Dispose);
-        var rooms = new HeldRooms(ledger, store.Sessions, store.Conversations, directory, live, media, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
-        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, limiter, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        var rooms = new HeldRooms(ledger, store.Rooms, store.Conversations, directory, live, media, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
+        var turns = new HeldTurns(ledger, live, timers, app.Services.GetRequiredService<ILogger<HeldTurns>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, rooms, turns, store.Conversations, store.Speakers, live, limiter, agents, options, clock);
+        var completions = new CompletionEndpoint(gate, turns, store.Conversations, live, limiter, agents, clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {
             sessionsByHttp.Map(app, dialect);
+            completions.Map(app, dialect);
         }
         Dialects.Realtime.Calls.Map(app);
         var rest = new RestAccess(directory, limiter);
@@ -132,9 +151,19 @@ internal sealed class PosternHost : IAsyncDisposable
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
         new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
+        var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
+        new UserConversationsRest(algolia, store.Conversations, store.Votes, directory, clock).Map(app);
+        new FeedbackRest(algolia, store.Votes, directory, clock).Map(app);
+        new MemoryRest(algolia, store.Memory, directory, clock).Map(app);
+        new UserDataRest(algolia, store, clock).Map(app);
+        new SecretKeysRest(algolia, store.UserTokenKeys, store.UserTokenUse, store.Feed, directory).Map(app);
+        new StudioAgentsRest(algolia, store.Agents, store.Feed, directory, options, clock).Map(app);
+        new AllowedDomainsRest(algolia, store.Domains, store.Feed, directory).Map(app);
+        AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
+        new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
         new AgentsAdmin(admin, store.Agents, store.Feed, options, clock).Map(app);
-        new SessionsAdmin(admin, live, store.Sessions).Map(app);
+        new SessionsAdmin(admin, store.Database, store.Writer, store.Feed, clock).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
         new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
         OpenApi.Map(app);
@@ -143,31 +172,23 @@ internal sealed class PosternHost : IAsyncDisposable
     }
 
     // A personal access token is judged when a session begins and never again: revoking it ends nothing that runs.
-    private static void Revoke(LiveSessions live, Core.Directory directory, string kind, string id)
+    private static void EndBy(LiveSessions live, Core.Directory directory, string kind, string id)
     {
         if (kind == "revocation")
         {
             live.End(session => session.Credential is { Kind: not CredentialKind.PersonalAccessToken } credential && credential.Id.Value == id, SessionEndReason.Revoked);
         }
-        if (kind == SessionStore.EndKind)
+        if (kind == RoomStore.HungUp)
         {
-            var (reason, session) = SessionStore.Read(id);
-            live.End(one => one.Id == session, reason);
+            live.End(session => session.Id == id && session.Terms.InRoom, SessionEndReason.ClientClosed);
+        }
+        if (kind == SessionsAdmin.EndAsked)
+        {
+            live.End(session => session.Id == id, SessionEndReason.Operator);
         }
         if (kind == "agent" && directory.Find(new AgentId(id)) is null)
         {
             live.End(session => session.Agent.Id.Value == id, SessionEndReason.Revoked);
         }
-    }
-
-    // A node is a data folder: sessions that it has left open are its own to end at the next start.
-    private static string NodeName(PosternOptions options)
-    {
-        var file = Path.Combine(options.Data, "node");
-        if (!File.Exists(file))
-        {
-            File.WriteAllText(file, "node_" + RandomText.Base62(12));
-        }
-        return File.ReadAllText(file).Trim();
     }
 }

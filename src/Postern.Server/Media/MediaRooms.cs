@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
+using System.Net.Sockets;
 using Postern.Core.Agents;
 using Postern.Server.Flow;
 using Postern.Server.Observability;
@@ -58,10 +59,6 @@ internal sealed class MediaRooms(PosternOptions options, ILogger<MediaRooms> log
         };
     }
 
-    private static ValueTask<Stream> DialAsync(SocketsHttpConnectionContext context, PosternOptions options, CancellationToken ct)
-    {
-        var (host, port) = (context.DnsEndPoint.Host, context.DnsEndPoint.Port);
-        var address = new UpstreamAddress(false, host, IPAddress.TryParse(host, out var literal) ? literal : null, port, host, "/");
-        return Flow.Upstream.DialAsync(address, options.Agents.AllowPrivateUpstreams, ct);
-    }
+    private static async ValueTask<Stream> DialAsync(SocketsHttpConnectionContext context, PosternOptions options, CancellationToken ct) =>
+        new NetworkStream(await Flow.Upstream.DialAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, options.Agents.AllowPrivateUpstreams, ct), ownsSocket: true);
 }

@@ -6,6 +6,11 @@ internal static class NearestName
     /// <summary>" Did you mean X?", or nothing where no known name is near.</summary>
     public static string Suggest(string wrong, IEnumerable<string> known)
     {
+        // A setting written without its section.
+        if (known.FirstOrDefault(name => name.EndsWith(':' + wrong.TrimStart('-'), StringComparison.OrdinalIgnoreCase)) is { } whole)
+        {
+            return $" Did you mean {whole}?";
+        }
         var (name, distance) = known.Select(name => (name, distance: Distance(wrong, name)))
             .OrderBy(pair => pair.distance).FirstOrDefault((name: "", distance: int.MaxValue));
         return distance <= Math.Max(2, wrong.Length / 3) ? $" Did you mean {name}?" : "";

@@ -22,7 +22,12 @@ internal sealed record ConversationQuery(ProjectId Project, DateTimeOffset Now, 
     public long? LeastRating { get; init; }
     public long? BestRating { get; init; }
     public bool? HasComment { get; init; }
+
+    /// <summary>A text that was said, in whatever case. It is looked for in memory, as no database can read what is sealed.</summary>
     public string? Search { get; init; }
+
+    /// <summary>The most messages that one page opens to look for a text; the next page goes on from there.</summary>
+    public const int MostOpened = 20_000;
 
     /// <summary>Any of these states.</summary>
     public IReadOnlyList<ConversationState>? States { get; init; }
@@ -43,7 +48,7 @@ internal sealed record ConversationQuery(ProjectId Project, DateTimeOffset Now, 
         var conditions = new List<string>();
         Add("project_id = $", Project.Value);
         Add("agent_id = $", Agent);
-        Add("coalesce(subject, claimed_subject) = $", User);
+        Add("coalesce(nullif(subject, ''), claimed_subject) = $", User);
         Add("started_at < $", Milliseconds(StartedBeforeSeconds));
         Add("started_at > $", Milliseconds(StartedAfterSeconds));
         var duration = string.Create(CultureInfo.InvariantCulture, $"(coalesce(ended_at, {Now.ToUnixTimeMilliseconds()}) - started_at)");
@@ -52,7 +57,6 @@ internal sealed record ConversationQuery(ProjectId Project, DateTimeOffset Now, 
         Add("text_only = $", TextOnly is { } only ? only ? 1 : 0 : null);
         Add("rating >= $", LeastRating);
         Add("rating <= $", BestRating);
-        Add("exists (select 1 from turn where turn.conversation_id = conversation.id and lower(turn.message) like $", Search is { } text ? Like(text) : null, " escape '\\')");
         if (HasComment is { } has)
         {
             conditions.Add(has ? "comment is not null" : "comment is null");
@@ -63,12 +67,12 @@ internal sealed record ConversationQuery(ProjectId Project, DateTimeOffset Now, 
         }
         return string.Join(" and ", conditions);
 
-        void Add(string condition, object? value, string rest = "")
+        void Add(string condition, object? value)
         {
             if (value is not null)
             {
                 values.Add(value);
-                conditions.Add(string.Create(CultureInfo.InvariantCulture, $"{condition}{values.Count}{rest}"));
+                conditions.Add(string.Create(CultureInfo.InvariantCulture, $"{condition}{values.Count}"));
             }
         }
     }

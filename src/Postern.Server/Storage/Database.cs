@@ -28,6 +28,9 @@ internal sealed class Database : IAsyncDisposable
     /// <summary>Whether several nodes may share it.</summary>
     public bool IsPostgres => postgres is not null;
 
+    private string Mend => IsPostgres ? "start PostgreSQL, or mend --database"
+        : $"see that {new SqliteConnectionStringBuilder(connectionString).DataSource} is Postern's and can be written to, or choose another with --data or --database";
+
     /// <summary>SQLite in <paramref name="file"/>.</summary>
     public static Database Sqlite(string file)
     {
@@ -60,10 +63,11 @@ internal sealed class Database : IAsyncDisposable
         try
         {
             connection.Open();
-            // On every open: a fresh SQLite handle waits for no lock; PostgreSQL may have been configured to answer before the disk has.
+            // On every open: a fresh SQLite handle waits for no lock, and leaves what is deleted in the file; PostgreSQL may have been
+            // configured to answer before the disk has.
             Run(connection, postgres is not null
                 ? "set synchronous_commit = on"
-                : $"pragma busy_timeout = {BusyMilliseconds}; pragma journal_mode = wal; pragma synchronous = full");
+                : $"pragma busy_timeout = {BusyMilliseconds}; pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on");
             return connection;
         }
         catch (Exception e) when (e is DbException or InvalidOperationException or TimeoutException)
@@ -75,7 +79,42 @@ internal sealed class Database : IAsyncDisposable
                 postgres!.Clear();
                 return Open(again: false);
             }
-            throw new StorageException($"The database cannot be opened: {FirstLine(e.Message)}.", e);
+            throw new StorageException($"The database cannot be opened: {FirstLine(e.Message)}: {Mend}.", e);
+        }
+    }
+
+    /// <summary>All rows of a query, read by a connection of its own.</summary>
+    /// <exception cref="StorageException">The database did not answer.</exception>
+    public List<T> Query<T>(string sql, Func<DbDataReader, T> row, params ReadOnlySpan<object?> values)
+    {
+        try
+        {
+            using var connection = Open();
+            using var command = Command(connection, sql, values);
+            using var reader = command.ExecuteReader();
+            var rows = new List<T>();
+            while (reader.Read())
+            {
+                rows.Add(row(reader));
+            }
+            return rows;
+        }
+        catch (DbException e)
+        {
+            throw new StorageException("The database did not answer.", e);
+        }
+    }
+
+    /// <summary>
+    /// After texts were erased: empties the log that SQLite keeps beside the file, which still holds the pages of before. Best effort
+    /// while others read; the next time does the rest. PostgreSQL recycles its log by itself.
+    /// </summary>
+    public void ForgetErased()
+    {
+        if (!IsPostgres)
+        {
+            using var connection = Open();
+            Run(connection, "pragma wal_checkpoint(truncate)");
         }
     }
 
@@ -90,7 +129,7 @@ internal sealed class Database : IAsyncDisposable
         }
         catch (DbException e)
         {
-            throw new StorageException($"The database cannot be brought up to date: {FirstLine(e.Message)}.", e);
+            throw new StorageException($"The database cannot be brought up to date: {FirstLine(e.Message)}: {Mend}.", e);
         }
     }
 

@@ -1,6 +1,7 @@
 using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Keys;
+using Postern.Core.Projects;
 using Postern.Server.Agents;
 
 namespace Postern.Server.Storage;
@@ -9,7 +10,7 @@ namespace Postern.Server.Storage;
 /// Keeps the directory in memory equal to the database: everything once, then the numbered changes, whichever process wrote them.
 /// A change made here is seen before it is answered, one made elsewhere within <see cref="Interval"/>.
 /// </summary>
-internal sealed class DirectoryFeed(Database database, AgentStore agents, KeyStore keys, CredentialStore credentials, PosternOptions options, TimeProvider clock) : IAsyncDisposable
+internal sealed class DirectoryFeed(Database database, AgentStore agents, KeyStore keys, CredentialStore credentials, UserTokenKeyStore userTokenKeys, PosternOptions options, TimeProvider clock) : IAsyncDisposable
 {
     /// <summary>How often changes of other processes are looked for.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(200);
@@ -39,6 +40,14 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
         {
             directory.Revoke(id, until);
         }
+        foreach (var row in userTokenKeys.ReadAll())
+        {
+            directory.Put(row.Key);
+        }
+        foreach (var (project, subject, at) in userTokenKeys.ReadCutOffs())
+        {
+            directory.CutOff(project, subject, at);
+        }
         foreach (var row in agents.ReadAll())
         {
             Put(row);
@@ -57,7 +66,12 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
         try
         {
             var asked = clock.GetUtcNow();
-            foreach (var (seq, kind, id) in ReadChanges())
+            var changes = ReadChanges();
+            if (changes is [var first, ..] && first.Seq != seen + 1)
+            {
+                ApplyAll(); // this node was away for longer than changes are kept: what is missing could be a revocation
+            }
+            foreach (var (seq, kind, id) in changes)
             {
                 Apply(kind, id);
                 seen = seq;
@@ -100,6 +114,22 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
         }
     }
 
+    private void ApplyAll()
+    {
+        var now = clock.GetUtcNow();
+        var all = new List<(string Kind, string Id)> { ("signing_key", "") };
+        all.AddRange(keys.ReadApiKeys().Select(key => ("key", key.Id)));
+        all.AddRange(directory!.Agents.Concat(agents.ReadAll().Select(row => row.Id)).Distinct().Select(id => ("agent", id.Value)));
+        all.AddRange(directory.UserTokenKeys.Concat(userTokenKeys.ReadAll().Select(row => row.Id)).Distinct().Select(id => (UserTokenKeyStore.KeyChange, id)));
+        all.AddRange(userTokenKeys.ReadCutOffs().Select(cut => (UserTokenKeyStore.CutOffChange, $"{cut.Project}\n{cut.Subject}")));
+        all.AddRange(credentials.ReadRevocations(now).Select(revoked => ("revocation", revoked.Id.Value)));
+        foreach (var (kind, id) in all)
+        {
+            Apply(kind, id);
+            Changed?.Invoke(kind, id);
+        }
+    }
+
     private void Apply(string kind, string id)
     {
         switch (kind)
@@ -116,6 +146,18 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
             case "revocation":
                 credentials.ReadRevocations(clock.GetUtcNow(), id).ForEach(revoked => directory!.Revoke(revoked.Id, revoked.Until));
                 directory!.ForgetExpired(clock.GetUtcNow());
+                break;
+            case UserTokenKeyStore.KeyChange when userTokenKeys.ReadAll(id) is [var row]:
+                directory!.Put(row.Key);
+                break;
+            case UserTokenKeyStore.KeyChange:
+                directory!.RemoveUserTokenKey(id);
+                break;
+            case UserTokenKeyStore.CutOffChange when userTokenKeys.ReadCutOffs(id) is [var (project, subject, at)]:
+                directory!.CutOff(project, subject, at);
+                break;
+            case UserTokenKeyStore.CutOffChange:
+                directory!.CutOff(new ProjectId(id[..id.IndexOf('\n', StringComparison.Ordinal)]), id[(id.IndexOf('\n', StringComparison.Ordinal) + 1)..], null);
                 break;
             case "signing_key" when keys.ReadRing() is { } ring:
                 directory!.Ring = ring;

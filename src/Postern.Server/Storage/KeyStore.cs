@@ -138,4 +138,7 @@ internal static class ReaderExtensions
 
     /// <summary>A text column that may be null.</summary>
     public static string? Text(this DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetString(column);
+
+    /// <summary>A number column that may be null.</summary>
+    public static int? Number(this DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetInt32(column);
 }

@@ -7,8 +7,11 @@ using Postern.Core.Sessions;
 namespace Postern.Server.Storage;
 
 /// <summary>The ledger over SQL: each change is a job of the grouped writer, reads are <see cref="CredentialStore"/>'s.</summary>
-internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credentials, RefusalCount refusals, string node) : ILedger
+internal sealed class SqlLedger(
+    GroupedWriter writer, CredentialStore credentials, RefusalCount refusals, string node, int publicSessionsPerAddress = int.MaxValue) : ILedger
 {
+    private const long MillisecondsPerDay = 86_400_000;
+
     public Task RecordAsync(AuditEvent entry) =>
         entry.Reason is not null && refusals.TryCount(entry, out var counted) ? counted : writer.RecordAsync(entry);
 
@@ -36,6 +39,10 @@ internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credential
         {
             return (DenialReason?)dead;
         }
+        if (WhyFull(transaction, session, entry.Address, now) is { } full)
+        {
+            return full;
+        }
         if (session.Terms.Uses is { } uses && transaction.Execute(
             """
             insert into redemption (credential_id, uses, first_at) values ($1, 1, $2)
@@ -45,12 +52,47 @@ internal sealed class SqlLedger(GroupedWriter writer, CredentialStore credential
             return DenialReason.AlreadyUsed;
         }
         transaction.Execute(
-            "insert into session (id, project_id, agent_id, credential_id, subject, node, started_at, end_by, in_room) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "insert into session (id, project_id, agent_id, credential_id, subject, node, started_at, end_by, public_address, in_room) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             session.Id, session.Agent.Project.Value, session.Agent.Id.Value, session.Credential?.Id.Value, session.Terms.Subject, node,
-            now, session.Terms.EndBy.ToUnixTimeMilliseconds(), session.Terms.InRoom ? 1 : 0);
+            now, session.Terms.EndBy.ToUnixTimeMilliseconds(), session.Credential is null ? entry.Address : null, session.Terms.InRoom ? 1 : 0);
+        if (HasLimits(session))
+        {
+            transaction.Execute("update agent_day set sessions = sessions + 1 where agent_id = $1", session.Agent.Id.Value);
+        }
         transaction.Audit(entry);
         return null;
-    }, session.Terms.Uses is null ? null : session.Credential!.Id.Value);
+    }, SharedRow(session));
+
+    // The rows that other openings change too, in the order in which they are taken.
+    private static string? SharedRow(Session session) =>
+        HasLimits(session) ? $"{session.Agent.Id} {session.Credential?.Id}" : session.Terms.Uses is null ? null : session.Credential!.Id.Value;
+
+    private static bool HasLimits(Session session) => session.Agent.Limits is not { AtOnce: null, Daily: null };
+
+    // Nothing is written before a refusal. A session that a killed node has left open counts until its end or the node's next start.
+    private DenialReason? WhyFull(WriteTransaction transaction, Session session, string? address, long now)
+    {
+        if (session.Credential is null && transaction.Count(
+            "select count(*) from session where public_address = $1 and ended_at is null and end_by > $2", address, now) >= publicSessionsPerAddress)
+        {
+            return DenialReason.TooManySessions;
+        }
+        if (!HasLimits(session))
+        {
+            return null;
+        }
+        // Holds the row until the commit, so that no other node counts at the same time; a new day begins at nought.
+        var today = transaction.Count(
+            """
+            insert into agent_day (agent_id, day, sessions) values ($1, $2, 0)
+            on conflict (agent_id) do update set sessions = case when agent_day.day < $2 then 0 else agent_day.sessions end, day = case when agent_day.day < $2 then $2 else agent_day.day end
+            returning sessions
+            """, session.Agent.Id.Value, now / MillisecondsPerDay);
+        return session.Agent.Limits.AtOnce is { } most && transaction.Count(
+                "select count(*) from session where agent_id = $1 and ended_at is null and end_by > $2", session.Agent.Id.Value, now) >= most ? DenialReason.TooManySessions
+            : session.Agent.Limits.Daily is { } daily && today >= daily ? DenialReason.DailyLimitReached
+            : null;
+    }
 
     public Task CloseAsync(Session session, SessionEnd end, AuditEvent entry) => writer.WriteAsync(transaction =>
     {

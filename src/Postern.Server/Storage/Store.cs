@@ -1,4 +1,5 @@
 using Postern.Core.Agents;
+using Postern.Core.Audit;
 using Postern.Core.Projects;
 
 namespace Postern.Server.Storage;
@@ -25,11 +26,19 @@ internal sealed class Store : IAsyncDisposable
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
-        Sessions = new SessionStore(Database, Writer);
-        Conversations = new ConversationStore(Database, Writer);
+        Rooms = new RoomStore(Database, Writer);
+        UserTokenKeys = new UserTokenKeyStore(Database, Writer, secrets, clock);
+        UserTokenUse = new UserTokenUse(UserTokenKeys, clock);
+        ConversationMove.Run(Database, secrets);
+        Conversations = new ConversationStore(Database, Writer, secrets);
+        Votes = new VoteStore(Database, Writer, secrets, Conversations);
+        Memory = new MemoryStore(Database, Writer, secrets, options.Memory);
+        UserData = new UserData(Database, Writer);
+        Sweep = new ConversationSweep(Database, Writer);
+        Domains = new DomainStore(Database, Writer, clock);
         Speakers = new SpeakerStore(Database, Writer, clock);
         TryCodes = new TryCodes(Database, Writer, clock);
-        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, options, clock);
+        Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, UserTokenKeys, options, clock);
     }
 
     public Database Database { get; }
@@ -38,8 +47,15 @@ internal sealed class Store : IAsyncDisposable
     public AgentStore Agents { get; }
     public KeyStore Keys { get; }
     public CredentialStore Credentials { get; }
-    public SessionStore Sessions { get; }
+    public UserTokenKeyStore UserTokenKeys { get; }
+    public UserTokenUse UserTokenUse { get; }
+    public RoomStore Rooms { get; }
     public ConversationStore Conversations { get; }
+    public VoteStore Votes { get; }
+    public MemoryStore Memory { get; }
+    public UserData UserData { get; }
+    public ConversationSweep Sweep { get; }
+    public DomainStore Domains { get; }
     public SpeakerStore Speakers { get; }
     public TryCodes TryCodes { get; }
     public DirectoryFeed Feed { get; }
@@ -68,12 +84,18 @@ internal sealed class Store : IAsyncDisposable
     {
         var now = clock.GetUtcNow();
         var lost = 0;
-        while (transaction.Scalar(
-            "update session set ended_at = $1, end_reason = 'Lost', close_code = 1006, detail = 'the server was killed' where id = (select id from session where node = $2 and ended_at is null limit 1) returning id",
-            now.ToUnixTimeMilliseconds(), node) is string id)
+        while (transaction.Read(
+            """
+            update session set ended_at = $1, end_reason = 'Lost', close_code = 1006, detail = 'the server was killed'
+            where id = (select id from session where node = $2 and ended_at is null limit 1) returning id, project_id, agent_id, credential_id, subject
+            """, row => new AuditEvent(now, AuditNames.SessionEnded)
+            {
+                Session = row.GetString(0), Project = new ProjectId(row.GetString(1)), Agent = new AgentId(row.GetString(2)),
+                Credential = row.Text(3), Subject = row.Text(4), Reason = "Lost", Detail = "the server was killed",
+            }, now.ToUnixTimeMilliseconds(), node) is { } entry)
         {
-            ConversationStore.EndLost(transaction, id, now);
-            transaction.Audit(new Core.Audit.AuditEvent(now, Core.Audit.AuditNames.SessionEnded) { Session = id, Reason = "Lost", Detail = "the server was killed" });
+            ConversationStore.EndLost(transaction, entry.Session!, now);
+            transaction.Audit(entry);
             lost++;
         }
         return lost;
@@ -83,18 +105,23 @@ internal sealed class Store : IAsyncDisposable
     {
         await Feed.DisposeAsync();
         await Refusals.FlushAsync();
+        await UserTokenUse.FlushAsync();
+        UserTokenUse.Dispose();
         Refusals.Dispose();
         await Writer.DisposeAsync();
         await Database.DisposeAsync();
     }
 
-    private static Database Open(PosternOptions options)
+    /// <summary>The embedded database's file; null when it is PostgreSQL.</summary>
+    public static string? FileOf(PosternOptions options)
     {
         const string FileWord = "Data Source=";
-        return options.Database.Length == 0 ? Database.Sqlite(Path.Combine(options.Data, "postern.db"))
-            : options.Database.StartsWith(FileWord, StringComparison.OrdinalIgnoreCase) ? Database.Sqlite(options.Database[FileWord.Length..].Trim().TrimEnd(';'))
-            : Database.Postgres(options.Database);
+        return options.Database.Length == 0 ? Path.Combine(options.Data, "postern.db")
+            : options.Database.StartsWith(FileWord, StringComparison.OrdinalIgnoreCase) ? options.Database[FileWord.Length..].Trim().TrimEnd(';')
+            : null;
     }
+
+    private static Database Open(PosternOptions options) => FileOf(options) is { } file ? Database.Sqlite(file) : Database.Postgres(options.Database);
 
     private static SecretBox Secrets(PosternOptions options)
     {

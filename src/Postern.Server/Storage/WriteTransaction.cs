@@ -43,6 +43,9 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     /// <summary>Runs a statement; returns its first value, null when there is none.</summary>
     public object? Scalar(string sql, params ReadOnlySpan<object?> values) => Prepared(sql, values).ExecuteScalar() is { } value and not DBNull ? value : null;
 
+    /// <summary>Runs a statement whose first value is a whole number.</summary>
+    public long Count(string sql, params ReadOnlySpan<object?> values) => Convert.ToInt64(Scalar(sql, values), System.Globalization.CultureInfo.InvariantCulture);
+
     /// <summary>The first row of a query inside the transaction, or null.</summary>
     public T? Read<T>(string sql, Func<DbDataReader, T> row, params ReadOnlySpan<object?> values) where T : class
     {

@@ -82,6 +82,10 @@ public class OpenApiTests
         await Check(HttpMethod.Put, "/api/agents/agent_echo/upstream", "/api/agents/{id}/upstream", new { kind = "relay", url = "wss://agent.example.com", headers = new { x = "y" } });
         await Check(HttpMethod.Get, "/api/agents/agent_echo/upstream", "/api/agents/{id}/upstream");
         await Check(HttpMethod.Delete, "/api/agents/agent_echo/media", "/api/agents/{id}/media");
+        await Check(HttpMethod.Post, "/api/user-token-cut-offs", "/api/user-token-cut-offs", new { subject = "ann" });
+        await Check(HttpMethod.Post, "/api/user-token-cut-offs", "/api/user-token-cut-offs", new { key_id = "unknown" });
+        await Check(HttpMethod.Post, "/api/user-token-cut-offs", "/api/user-token-cut-offs", new { });
+        await Check(HttpMethod.Get, "/api/user-token-cut-offs", "/api/user-token-cut-offs");
         await Check(HttpMethod.Get, "/api/sessions", "/api/sessions");
         await Check(HttpMethod.Post, "/api/sessions/unknown/end", "/api/sessions/{id}/end");
     }

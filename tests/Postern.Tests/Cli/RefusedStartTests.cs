@@ -13,6 +13,7 @@ public sealed class RefusedStartTests : IDisposable
     [InlineData(2, "serve --htp 127.0.0.1:0", "Did you mean --http?")]
     [InlineData(2, "sreve", "Did you mean serve?")]
     [InlineData(2, "keys lst", "Did you mean keys list?")]
+    [InlineData(2, "serve --certificate-path no.pem", "Did you mean --certificate:certificate-path?")]
     [InlineData(2, "keys", "postern keys create")]
     [InlineData(2, "keys revoke", "postern keys revoke KEY_ID")]
     [InlineData(2, "serve --http", "needs a value")]
@@ -87,6 +88,35 @@ public sealed class RefusedStartTests : IDisposable
         }
 
         AssertRefused(1, "start the newer Postern", await PosternProcess.RunAsync(folder, Words(command)));
+    }
+
+    [Fact]
+    public async Task DataFolder_ThatIsServed_IsTakenByNoSecondServer()
+    {
+        string[] words = ["serve", "--http", "127.0.0.1:0", "--https", "off", "--data", folder];
+        await using (var first = PosternProcess.Start(folder, words))
+        {
+            await first.LineAsync("Listening on");
+            AssertRefused(1, "Another postern serves the data folder", await PosternProcess.RunAsync(folder, words));
+            Assert.Equal(0, (await PosternProcess.RunAsync(folder, ["keys", "list", "--data", folder])).ExitCode);
+        }
+
+        // It was killed: the folder is free again.
+        await using var next = PosternProcess.Start(folder, words);
+        await next.LineAsync("Listening on");
+    }
+
+    [Theory]
+    [InlineData("keys list")]
+    [InlineData("keys create")]
+    [InlineData("agents list")]
+    [InlineData("try")]
+    public async Task DataFolder_Mistyped_BecomesNoNewDatabase(string command)
+    {
+        var mistyped = Path.Combine(folder, "mistyped");
+
+        AssertRefused(1, "name the right folder with --data", await PosternProcess.RunAsync(folder, [.. command.Split(' '), "--data", mistyped]));
+        Assert.False(Directory.Exists(mistyped));
     }
 
     [Fact]

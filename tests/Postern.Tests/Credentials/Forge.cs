@@ -31,7 +31,7 @@ internal static class Forge
     public static string Seal(string signed, SigningKey? key = null)
     {
         Span<byte> mac = stackalloc byte[32];
-        (key ?? Key).Sign(Encoding.UTF8.GetBytes(signed), mac);
+        (key ?? Key).Hmac.Sign(Encoding.UTF8.GetBytes(signed), mac);
         return $"{signed}.{Base64Text.Encode(mac)}";
     }
 
@@ -52,8 +52,15 @@ internal static class Forge
     /// <summary>The verdict of the general reader with one key that is found by its id, or when no id is given.</summary>
     public static bool Accepts(string jws, SigningKey key, out byte[] payload, out bool wellFormed)
     {
-        var buffer = new byte[CompactJws.LongestText];
-        var accepted = CompactJws.TryVerify(Encoding.UTF8.GetBytes(jws), (kid, _) => kid is null || kid == key.Id ? key : null, buffer, out var written, out wellFormed);
+        return Accepts(Encoding.UTF8.GetBytes(jws), kid => kid is null || kid == key.Id ? key : null, out payload, out wellFormed);
+    }
+
+    /// <summary>The same with a look-up of one's own; the id is null when none is given.</summary>
+    public static bool Accepts(ReadOnlySpan<byte> jws, Func<string?, SigningKey?> find, out byte[] payload, out bool wellFormed)
+    {
+        var (buffer, written) = (new byte[jws.Length], 0);
+        wellFormed = CompactJws.TryRead(jws, new byte[jws.Length], out var read);
+        var accepted = wellFormed && find(read.Kid.IsEmpty ? null : Encoding.ASCII.GetString(read.Kid)) is { } key && read.TryVerify(key.Hmac, buffer, out written);
         payload = buffer[..written];
         return accepted;
     }

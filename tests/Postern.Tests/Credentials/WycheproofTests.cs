@@ -79,10 +79,10 @@ public sealed class WycheproofTests
                 }
                 var key = new SigningKey("k", secret, SigningKeyState.Active, null);
                 var mac = new byte[32];
-                key.Sign(Hex(test, "msg"), mac);
+                key.Hmac.Sign(Hex(test, "msg"), mac);
                 Assert.True(valid == CryptographicOperations.FixedTimeEquals(mac.AsSpan(0, tag.Length), tag), $"tcId {id}");
                 // A truncated tag is right as far as it goes, and refused.
-                Assert.Equal(valid && tag.Length == 32, key.Matches(Hex(test, "msg"), tag));
+                Assert.Equal(valid && tag.Length == 32, key.Hmac.Matches(Hex(test, "msg"), tag));
                 held++;
             }
         }
@@ -116,8 +116,7 @@ public sealed class WycheproofTests
         {
             var keys = Keys(group);
             var ring = new KeyRing([.. keys.Select((key, i) => i == 0 ? key : new SigningKey(key.Id, Forge.Secret("other"), SigningKeyState.Retiring, null))]);
-            var payload = new byte[CompactJws.LongestText];
-            return ring.Keys.Length > 0 && CompactJws.TryVerify(Encoding.UTF8.GetBytes(jws), (kid, _) => keys.FirstOrDefault(k => k.Id == kid), payload, out _, out _);
+            return ring.Keys.Length > 0 && Forge.Accepts(Encoding.UTF8.GetBytes(jws), kid => keys.FirstOrDefault(k => k.Id == kid), out _, out _);
         }
         catch (Exception e) when (e is ArgumentException or InvalidOperationException)
         {

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Postern.Core.Sessions;
@@ -37,6 +38,7 @@ internal sealed class RelayHost : IAsyncDisposable
     public RelayRule? Rule { get; set; }
     public SessionActivity? Activity { get; private set; }
     public UpstreamException? Failure { get; private set; }
+    public IHttpRequestFeature? Request { get; private set; }
 
     public int Port => Ports[0];
     public int TlsPort => Ports[1];
@@ -67,6 +69,7 @@ internal sealed class RelayHost : IAsyncDisposable
             return;
         }
         var client = await WebSocketHandshake.AcceptAsync(context, WebSocketHandshake.OfferedProtocols(context)!.Contains("convai") ? "convai" : null);
+        Request = context.Features.Get<IHttpRequestFeature>();
         try
         {
             var target = new UpstreamTarget(Upstream, [], null, true, TimeSpan.FromSeconds(2));

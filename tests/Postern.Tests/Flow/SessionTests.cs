@@ -2,13 +2,14 @@ using System.Net.Http.Json;
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
+using Postern.Server.Flow;
 
 namespace Postern.Tests.Flow;
 
 /// <summary>Sessions from the mint to their end, through the front door.</summary>
 public class SessionTests
 {
-    private const string Hello = """{"type":"conversation_initiation_client_data"}""";
+    internal const string Hello = """{"type":"conversation_initiation_client_data"}""";
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -150,6 +151,53 @@ public class SessionTests
         Assert.Equal((1011, "The agent is unreachable."), ((int)result.CloseStatus!, result.CloseStatusDescription));
     }
 
+    [Theory]
+    [InlineData("""{"type":"conversation_initiation_client_data","conversation_config_override":{"agent":{"first_message":"Yo"}}}""")]
+    [InlineData("""{"type":"conversation\u005finitiation_client_data","conversation_config_override":{"agent":{"first_message":"Yo"}}}""")]
+    [InlineData("""{"t\u0079pe":"conversation_initiation_client_data"}""")]
+    [InlineData("""{"type":"user_activity","type":"conversation_initiation_client_data"}""")]
+    [InlineData("""{"type":"enclave_setup_config","agent_config_dict":{"prompt":"mine"}}""")]
+    public async Task Relay_SecondSayInTheAgent_EndsTheSessionAndReachesNoUpstream(string second)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await using var upstream = new StubUpstream();
+        var agent = await postern.AgentAsync(upstream: upstream.Url);
+        foreach (var first in new[] { Hello, """{"type":"user_activity"}""" })
+        {
+            using var client = await ConnectTests.Open(await postern.SignedUrlAsync(agent));
+            await Send(client, first);
+            await using var far = await upstream.OpenAsync();
+            Assert.Equal(first, (await far.ReadFrameAsync())!.Value.Text);
+            await Send(client, """{"type":"user_message","text":"\u00e9 says \"conversation_initiation_client_data\""}""");
+            Assert.Contains("says", (await far.ReadFrameAsync())!.Value.Text, StringComparison.Ordinal);
+            await Send(client, second);
+            Assert.Contains("Invalid message received", await ConnectTests.Text(client), StringComparison.Ordinal);
+            var result = await client.ReceiveAsync(new byte[4096], Cancel);
+            Assert.Equal((1008, "Invalid message received"), ((int)result.CloseStatus!, result.CloseStatusDescription));
+            Assert.Equal(Opcode.Close, (await far.ReadFrameAsync())!.Value.Opcode);
+        }
+    }
+
+    [Fact]
+    public async Task Relay_EnclaveSetupBeforeTheOpening_IsDroppedAndTheOpeningJudged()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await using var upstream = new StubUpstream();
+        var agent = await postern.AgentAsync(upstream: upstream.Url);
+        const string Enclave = """{"type":"enclave_setup_config","agent_config_dict":{"prompt":"mine"}}""";
+        using (var cheat = await ConnectTests.Open(await postern.SignedUrlAsync(agent)))
+        {
+            await Send(cheat, Enclave);
+            await Send(cheat, """{"type":"conversation_initiation_client_data","conversation_config_override":{"agent":{"first_message":"Yo"}}}""");
+            Assert.Equal("Override for field 'first_message' is not allowed by config.", (await cheat.ReceiveAsync(new byte[4096], Cancel)).CloseStatusDescription);
+        }
+        using var client = await ConnectTests.Open(await postern.SignedUrlAsync(agent));
+        await Send(client, Enclave);
+        await Send(client, Hello);
+        await using var far = await upstream.OpenAsync();
+        Assert.Equal(Hello, (await far.ReadFrameAsync())!.Value.Text);
+    }
+
     [Fact]
     public async Task FixedValues_AtTheUpstream_StandOverTheClients()
     {
@@ -171,6 +219,8 @@ public class SessionTests
         Assert.Equal("gold", heard.RootElement.GetProperty("dynamic_variables").GetProperty("plan").GetString());
         Assert.Equal("Ann", heard.RootElement.GetProperty("dynamic_variables").GetProperty("name").GetString());
         Assert.Equal("de", heard.RootElement.GetProperty("conversation_config_override").GetProperty("agent").GetProperty("language").GetString());
+        await Send(client, """{"type":"conversation_initiation_client_data","dynamic_variables":{"plan":"platinum"}}""");
+        Assert.Equal(Opcode.Close, (await far.ReadFrameAsync())!.Value.Opcode);
     }
 
     [Fact]
@@ -237,9 +287,9 @@ public class SessionTests
 
     private static string Credential(string url) => url[url.IndexOf("psu_", StringComparison.Ordinal)..].Split('&')[0];
 
-    private static Task Send(ClientWebSocket socket, string text) => socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, Cancel);
+    internal static Task Send(ClientWebSocket socket, string text) => socket.SendAsync(Encoding.UTF8.GetBytes(text), WebSocketMessageType.Text, true, Cancel);
 
-    private static async Task<bool> Eventually(Func<bool> holds)
+    internal static async Task<bool> Eventually(Func<bool> holds)
     {
         for (var i = 0; i < 60; i++)
         {

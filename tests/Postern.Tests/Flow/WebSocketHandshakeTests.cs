@@ -1,4 +1,5 @@
 using System.Net.WebSockets;
+using System.Reflection;
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using Postern.Server.Flow;
@@ -182,5 +183,25 @@ public class WebSocketHandshakeTests
         using var client = new HttpClient(handler) { DefaultRequestVersion = new(2, 0), DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact };
         using var answer = await client.GetAsync(new Uri($"https://localhost:{host.TlsPort}/"), TestContext.Current.CancellationToken);
         Assert.Equal(426, (int)answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task Accept_RequestWithACredential_LeavesNoneOfItWithTheConnection()
+    {
+        await using var upstream = new StubUpstream();
+        await using var host = await RelayHost.StartAsync(upstream.Url);
+        await using var client = await Wire.DialAsync(host.Port);
+        await client.SendAsync(Encoding.ASCII.GetBytes("GET /?conversation_signature=canary HTTP/1.1\r\n" + Lines + "Authorization: canary\r\n\r\n"));
+        Assert.StartsWith("HTTP/1.1 101 ", await client.ReadHeadAsync(), StringComparison.Ordinal);
+        await using var agent = await upstream.OpenAsync();
+
+        Assert.Empty(host.Request!.Headers);
+        var texts = new List<string>();
+        for (var type = host.Request.GetType(); type is not null; type = type.BaseType)
+        {
+            texts.AddRange(type.GetFields(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.DeclaredOnly).Select(field => field.GetValue(host.Request)).OfType<string>());
+        }
+        Assert.NotEmpty(texts);
+        Assert.DoesNotContain(texts, text => text.Contains("canary", StringComparison.Ordinal));
     }
 }

@@ -1,4 +1,5 @@
 using Postern.Core.Agents;
+using Postern.Core.Conversations;
 using Postern.Core.Credentials;
 using Postern.Core.Projects;
 using Postern.Core.Sessions;
@@ -28,7 +29,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         files = await TestDatabase.CreateAsync(engine);
         database = files.OpenMigrated();
         writer = new GroupedWriter(database);
-        Store = new ConversationStore(database, writer);
+        Store = new ConversationStore(database, writer, new SecretBox(Node.SecretsKey));
     }
 
     public async ValueTask DisposeAsync()
@@ -56,12 +57,12 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         await recorder.EndAsync(new SessionEnd(SessionEndReason.MaxDuration, 1000, "it was long"));
 
         var row = Store.Read(session.Id)!;
-        Assert.Equal((Project, "agent_a", "ann", "bob", "ann", "signed_url"), (row.Project, row.Agent.Value, row.Subject, row.ClaimedSubject, row.User, row.AuthorizationMethod));
+        Assert.Equal((Project, "agent_a", "ann", "bob", "ann", "signed_url"), (row.Owner.Project, row.Owner.Agent.Value, row.Subject, row.ClaimedSubject, row.User, row.AuthorizationMethod));
         Assert.Equal(("MaxDuration", 1000, "it was long", true, 2), (row.EndReason, row.CloseCode, row.Detail, row.TextOnly, row.MessageCount));
         Assert.Equal((1, 1), (row.Likes, row.Dislikes));
         Assert.Equal("""{"type":"x","user_id":"bob"}""", row.Initiation);
         Assert.Equal((Start, true), (row.StartedAt, row.EndedAt is not null));
-        Assert.Equal(["0 Agent Hello", "1 User nul \ufffd and ☃ 𝄞"], Store.ReadTurns(session.Id).Select(t => $"{t.Position} {t.Role} {t.Message}"));
+        Assert.Equal(["0 Agent Hello", "1 User nul \ufffd and ☃ 𝄞"], Turns(session.Id).Select(t => $"{t.Position} {t.Role} {t.Message}"));
     }
 
     [Fact]
@@ -83,7 +84,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
             await recorder.EndAsync(Orderly);
             return session.Id;
         }));
-        Assert.All(ids, id => Assert.Equal(Enumerable.Range(0, 100).Select(n => $"{n}"), Store.ReadTurns(id).Select(t => t.Message)));
+        Assert.All(ids, id => Assert.Equal(Enumerable.Range(0, 100).Select(n => $"{n}"), Turns(id).Select(t => t.Message)));
         Assert.All(ids, id => Assert.Equal(100, Store.Read(id)!.MessageCount));
     }
 
@@ -91,10 +92,10 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
     public async Task Change_WrittenTwice_IsThereOnce()
     {
         var session = Session("agent_twice", Start);
-        var change = new ConversationChange(session.Id, new ConversationStart(session, "public", null, "", false), [new Turn(0, TurnRole.User, "a", Start)]) { End = (Orderly, Start, 0, 0) };
+        var change = Change(session, new ConversationStart(session, "public", null, "", false), [new Turn(0, TurnRole.User, "a", Start)]) with { End = (Orderly, Start, 0, 0) };
         await Store.WriteAsync(change);
         await Store.WriteAsync(change);
-        Assert.Single(Store.ReadTurns(session.Id));
+        Assert.Single(Turns(session.Id));
         Assert.Equal(1, Store.Read(session.Id)!.MessageCount);
     }
 
@@ -105,14 +106,14 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         var recorder = new ConversationRecorder(Store, session, TimeProvider.System);
         recorder.Begin(Opening.None, textOnly: false);
         await recorder.AddAsync(TurnRole.User, "canary");
-        await UntilAsync(() => Store.ReadTurns(session.Id).Count == 1);
-        Assert.False(await Store.DeleteAsync(new ProjectId("another"), session.Id, "key_1", Start));
-        Assert.True(await Store.DeleteAsync(Project, session.Id, "key_1", Start));
-        Assert.False(await Store.DeleteAsync(Project, session.Id, "key_1", Start));
+        await UntilAsync(() => Turns(session.Id).Count == 1);
+        var row = Store.Read(session.Id)!;
+        Assert.True(await Store.DeleteAsync(row, "key_1", Start));
+        Assert.False(await Store.DeleteAsync(row, "key_1", Start));
         await recorder.AddAsync(TurnRole.User, "more");
         await recorder.EndAsync(Orderly);
         Assert.Null(Store.Read(session.Id));
-        Assert.Empty(Store.ReadTurns(session.Id));
+        Assert.Empty(Turns(session.Id));
         Assert.Equal(1L, Count("select count(*) from audit where name = 'conversation.deleted' and session_id = $1 and key_id = 'key_1' and agent_id = 'agent_deleted'", session.Id));
     }
 
@@ -123,7 +124,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         var bob = await HeldAsync("agent_l", Start.AddMinutes(1), "bob", seconds: 100, said: "about pears_");
         var other = await HeldAsync("agent_m", Start.AddMinutes(2), "ann", seconds: 30, said: "Nothing", end: new SessionEnd(SessionEndReason.RateExceeded, 1008));
         var open = Session("agent_l", Start.AddMinutes(3));
-        await Store.WriteAsync(new ConversationChange(open.Id, new ConversationStart(open, "public", null, "", true), []));
+        await Store.WriteAsync(Change(open, new ConversationStart(open, "public", null, "", true), []));
 
         var all = new ConversationQuery(Project, Start.AddMinutes(4), 50);
         AssertList([open.Id, other, bob, ann], all);
@@ -168,13 +169,12 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         (long, string)? after = null;
         while (true)
         {
-            var page = Store.List(new ConversationQuery(Project, Start, 4) { Ascending = ascending, After = after });
+            (var page, after) = Store.List(new ConversationQuery(Project, Start, 4) { Ascending = ascending, After = after });
             seen.AddRange(page.Select(row => row.Id));
-            if (page.Count < 4)
+            if (after is null)
             {
                 break;
             }
-            after = (page[^1].StartedAt.ToUnixTimeMilliseconds(), page[^1].Id);
         }
         Assert.Equal(ids.Order(StringComparer.Ordinal), seen.Order(StringComparer.Ordinal));
     }
@@ -199,17 +199,22 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
     public async Task LostConversation_IsEnded()
     {
         var session = Session("agent_lost", Start);
-        await Store.WriteAsync(new ConversationChange(session.Id, new ConversationStart(session, "public", null, "", false), []));
+        await Store.WriteAsync(Change(session, new ConversationStart(session, "public", null, "", false), []));
         await writer.WriteAsync(transaction => ConversationStore.EndLost(transaction, session.Id, Start.AddMinutes(1)));
         Assert.Equal(("Lost", 1006), (Store.Read(session.Id)!.EndReason, Store.Read(session.Id)!.CloseCode));
     }
 
-    private void AssertList(string[] ids, ConversationQuery query) => Assert.Equal(ids, Store.List(query).Select(row => row.Id));
+    private List<Turn> Turns(string id) => Store.Read(id) is { } row ? Store.ReadTurns(row) : [];
+
+    private static ConversationChange Change(Session session, ConversationStart? start, IReadOnlyList<Turn> turns) =>
+        new(new Owner(session.Agent.Project, session.Agent.Id, session.Terms.Subject ?? ""), session.Id, start, turns);
+
+    private void AssertList(string[] ids, ConversationQuery query) => Assert.Equal(ids, Store.List(query).Rows.Select(row => row.Id));
 
     private async Task<string> HeldAsync(string agent, DateTimeOffset at, string? user, int seconds, string said, SessionEnd? end = null)
     {
         var session = Session(agent, at, user);
-        await Store.WriteAsync(new ConversationChange(session.Id, new ConversationStart(session, "signed_url", null, "", false), [new Turn(0, TurnRole.User, said, at)])
+        await Store.WriteAsync(Change(session, new ConversationStart(session, "signed_url", null, "", false), [new Turn(0, TurnRole.User, said, at)]) with
         {
             End = (end ?? Orderly, at.AddSeconds(seconds), 0, 0),
         });

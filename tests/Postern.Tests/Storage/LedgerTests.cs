@@ -1,3 +1,5 @@
+using Postern.Core;
+using Postern.Core.Agents;
 using Postern.Core.Audit;
 using Postern.Core.Sessions;
 using Postern.Tests.Credentials;
@@ -65,6 +67,38 @@ public sealed class LedgerTests
         Assert.Equal(3, opened.Count(won => won));
         Assert.Equal(3, one.Scalar<long>("select uses from redemption where credential_id = 'c'"));
         Assert.Equal(3, one.Scalar<long>("select count(*) from session"));
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
+    [Trait("attack", "E5")]
+    public async Task Open_AgentWithLimits_NeverMoreOnAnyNode(Engine engine)
+    {
+        await using var database = await TestDatabase.CreateAsync(engine);
+        await using var one = await Node.StartAsync(database, "node-1");
+        await using var two = new Node(database.OpenMigrated(), "node-2");
+        var limits = new AgentLimits(TimeSpan.FromMinutes(10), AtOnce: 4, Daily: 7);
+        async Task<List<Session>> RaceAsync(TimeSpan after) => [.. (await Task.WhenAll(Enumerable.Range(0, 60).Select(i => Task.Run(async () =>
+        {
+            var session = Node.Session(i % 3 == 0 ? null : $"c{i}", i % 3 == 1 ? 1 : null, Forge.Now + after);
+            session = session with { Agent = session.Agent with { Limits = limits } };
+            return await (i % 2 == 0 ? one : two).OpenAsync(session) ? session : null;
+        })))).OfType<Session>()];
+
+        var first = await RaceAsync(default);
+        Assert.Equal(4, first.Count);
+        Assert.Equal(first.Count(session => session.Terms.Uses is not null), one.Scalar<long>("select count(*) from redemption"));
+        foreach (var session in first)
+        {
+            await two.Ledger.CloseAsync(session, new SessionEnd(SessionEndReason.ClientClosed, 1000), new AuditEvent(Forge.Now, AuditNames.SessionEnded));
+        }
+        Assert.Equal(3, (await RaceAsync(default)).Count);
+        Assert.Equal(DenialReason.TooManySessions, await one.Ledger.OpenAsync(
+            Node.Session(null, null) with { Agent = Node.Agent() with { Limits = limits with { AtOnce = 3 } } }, new AuditEvent(Forge.Now, AuditNames.SessionStarted)));
+
+        // The next day: what nobody ended is over by its time.
+        Assert.Equal(4, (await RaceAsync(TimeSpan.FromDays(1))).Count);
     }
 
     [Theory]

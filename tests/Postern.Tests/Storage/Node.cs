@@ -26,7 +26,8 @@ internal sealed class Node : IAsyncDisposable
         var box = new SecretBox(secrets ?? SecretsKey);
         Keys = new KeyStore(database, Writer, box, Clock);
         Agents = new AgentStore(database, Writer, box, Clock);
-        Feed = new DirectoryFeed(database, Agents, Keys, credentials, new PosternOptions(), Clock);
+        UserTokenKeys = new UserTokenKeyStore(database, Writer, box, Clock);
+        Feed = new DirectoryFeed(database, Agents, Keys, credentials, UserTokenKeys, new PosternOptions(), Clock);
     }
 
     public Database Database { get; }
@@ -36,6 +37,7 @@ internal sealed class Node : IAsyncDisposable
     public SqlLedger Ledger { get; }
     public KeyStore Keys { get; }
     public AgentStore Agents { get; }
+    public UserTokenKeyStore UserTokenKeys { get; }
     public DirectoryFeed Feed { get; }
 
     /// <summary>A node over an empty database, with its project.</summary>

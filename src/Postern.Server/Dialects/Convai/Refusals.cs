@@ -1,4 +1,5 @@
 using Postern.Core;
+using Postern.Server.Agents;
 using Postern.Server.Dialects.ElevenLabs;
 
 namespace Postern.Server.Dialects.Convai;
@@ -33,6 +34,14 @@ internal static class Refusals
     /// <summary>The REST shape.</summary>
     public static HttpAnswer Error(int status, string sentence) => Wire.Json(status, json => json.WriteString("ERROR"u8, sentence));
 
+    /// <summary>On the REST paths, when the character cannot answer.</summary>
+    public static HttpAnswer Failed(AgentAct.Failed failed) => failed.Failure switch
+    {
+        AgentFailure.Busy => Error(429, failed.Sentence) with { Headers = [KeyValuePair.Create("Retry-After", "1")] },
+        AgentFailure.Timeout => Error(504, failed.Sentence),
+        AgentFailure.Unreachable or AgentFailure.Broken => Error(502, failed.Sentence),
+    };
+
     // Unknown, expired and revoked are one answer: whoever tries tokens learns nothing.
     private static (int Status, string Sentence) Words(Denial denial, string invalid) => denial.Reason switch
     {
@@ -50,6 +59,8 @@ internal static class Refusals
         DenialReason.OriginMissing => (403, "An Origin header is required to connect to this character."),
         DenialReason.OriginRefused => (403, $"Host {denial.Detail} is not allowed to connect to this character."),
         DenialReason.MediaMissing => (400, "This character has no media server: set its LiveKit url, key and secret with PUT /api/agents/{id}/media, or use /connect/stream."),
+        DenialReason.TooManySessions => (429, "Too many sessions at one time."),
+        DenialReason.DailyLimitReached => (402, $"This character has had its {denial.Detail} sessions of today."),
         DenialReason.TooManyRefusals => (429, "Rate limit exceeded."),
         DenialReason.ShuttingDown or DenialReason.Unavailable => (503, "Temporarily unavailable: nothing was changed, try again."),
     };

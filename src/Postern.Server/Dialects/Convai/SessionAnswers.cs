@@ -50,7 +50,9 @@ internal static class SessionAnswers
     private static DateTimeOffset EnterBy(Session session) => session.StartedAt + EnterWithin < session.Terms.EndBy ? session.StartedAt + EnterWithin : session.Terms.EndBy;
 
     /// <summary>The events of one answered text.</summary>
-    public static IEnumerable<byte[]> Events(Opened opened, IReadOnlyList<AgentAct> acts)
+    public static TurnAnswer Events(Opened opened) => new TurnAnswer.Streamed("text/event-stream", acts => EventsAsync(opened, acts));
+
+    private static async IAsyncEnumerable<byte[]> EventsAsync(Opened opened, IAsyncEnumerable<AgentAct> acts)
     {
         yield return Event(json =>
         {
@@ -62,31 +64,44 @@ internal static class SessionAnswers
             json.WriteEndObject();
         });
         yield return Labelled("bot-llm-started");
-        foreach (var said in acts.OfType<AgentAct.Says>())
+        await foreach (var act in acts)
         {
-            yield return Labelled("bot-llm-text", said.Text);
+            if (act is AgentAct.Piece piece)
+            {
+                yield return Labelled("bot-llm-text", json => json.WriteString("text"u8, piece.Text));
+            }
+            else if (act is AgentAct.Says said)
+            {
+                yield return Labelled("bot-transcription", json => json.WriteString("text"u8, said.Text));
+            }
+            else if (act is AgentAct.Failed failed)
+            {
+                yield return Labelled("error", json =>
+                {
+                    json.WriteString("error"u8, failed.Sentence);
+                    json.WriteBoolean("fatal"u8, true);
+                });
+            }
         }
-        yield return Labelled("bot-transcription", Said(acts));
         yield return Labelled("bot-llm-stopped");
         yield return Event(json => json.WriteString("type"u8, "connection-stoppped")); // the vendor's spelling
     }
 
-    /// <summary>One answered text.</summary>
-    public static IEnumerable<byte[]> Response(Opened opened, IReadOnlyList<AgentAct> acts) =>
-        [Wire.Object(json =>
+    /// <summary>One answered text, or why there is no answer.</summary>
+    public static TurnAnswer Response(Opened opened) => new TurnAnswer.Whole(acts =>
+        acts.OfType<AgentAct.Failed>().FirstOrDefault() is { } failed ? Refusals.Failed(failed) : Wire.Json(200, json =>
         {
             json.WriteString("charID"u8, opened.Session.Agent.Id.Value);
-            json.WriteString("text"u8, Said(acts));
+            json.WriteString("text"u8, string.Join(' ', acts.OfType<AgentAct.Says>().Select(said => said.Text)));
             json.WriteString("sessionID"u8, opened.Conversation);
-        })];
+        }));
 
     /// <summary>A conversation in which nothing has been said.</summary>
-    public static IEnumerable<byte[]> Begun(Opened opened, IReadOnlyList<AgentAct> acts) =>
-        [Wire.Object(json =>
-        {
-            json.WriteString("charID"u8, opened.Session.Agent.Id.Value);
-            json.WriteString("sessionID"u8, opened.Conversation);
-        })];
+    public static TurnAnswer Begun(Opened opened) => new TurnAnswer.Whole(_ => Wire.Json(200, json =>
+    {
+        json.WriteString("charID"u8, opened.Session.Agent.Id.Value);
+        json.WriteString("sessionID"u8, opened.Conversation);
+    }));
 
     /// <summary>The session has ended.</summary>
     public static HttpAnswer Disconnected(HangUp asked) => Wire.Json(200, json =>
@@ -98,16 +113,14 @@ internal static class SessionAnswers
     /// <summary>The end user's further id.</summary>
     public static HttpAnswer Speaker(string id) => Wire.Json(200, json => json.WriteString("speakerId"u8, id));
 
-    private static string Said(IReadOnlyList<AgentAct> acts) => string.Join(' ', acts.OfType<AgentAct.Says>().Select(said => said.Text));
-
-    private static byte[] Labelled(string type, string? text = null) => Event(json =>
+    private static byte[] Labelled(string type, Action<Utf8JsonWriter>? data = null) => Event(json =>
     {
         json.WriteString("label"u8, "rtvi-ai");
         json.WriteString("type"u8, type);
-        if (text is not null)
+        if (data is not null)
         {
             json.WriteStartObject("data"u8);
-            json.WriteString("text"u8, text);
+            data(json);
             json.WriteEndObject();
         }
     });

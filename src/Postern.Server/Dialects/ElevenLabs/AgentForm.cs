@@ -50,6 +50,7 @@ internal sealed class AgentForm
             Flag(settings["archived"]);
             Auth(settings["auth"]);
             Overrides(settings["overrides"]);
+            Limits(settings["call_limits"]);
         }
     }
 
@@ -94,6 +95,22 @@ internal sealed class AgentForm
             return null;
         }
         return host.ToString();
+    }
+
+    private void Limits(Field limits)
+    {
+        if (!Object(limits))
+        {
+            return;
+        }
+        foreach (var limit in new[] { limits["agent_concurrency_limit"], limits["daily_limit"] })
+        {
+            if (limit.Value is { } value && (value.ValueKind != JsonValueKind.Number || !value.TryGetInt32(out var number) || number < -1))
+            {
+                Refuse(limit, "int_type", "Input should be a whole number, -1 for no limit");
+            }
+        }
+        Flag(limits["bursting_enabled"]);
     }
 
     private void Overrides(Field overrides)

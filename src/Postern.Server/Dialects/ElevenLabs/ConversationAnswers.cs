@@ -100,7 +100,7 @@ internal static class ConversationAnswers
 
     private static void WriteHead(Utf8JsonWriter json, ConversationRow row, string? agentName)
     {
-        json.WriteString("agent_id"u8, row.Agent.Value);
+        json.WriteString("agent_id"u8, row.Owner.Agent.Value);
         WriteText(json, "agent_name", agentName);
         json.WriteString("conversation_id"u8, row.Id);
         json.WriteString("status"u8, Status(State(row)));

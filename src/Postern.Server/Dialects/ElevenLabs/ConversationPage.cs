@@ -31,13 +31,8 @@ internal sealed record ConversationPage(ConversationQuery Query)
     /// <summary>The page's conversations and the cursor of the next one.</summary>
     public (IReadOnlyList<ConversationRow> Rows, string? Next) Fetch(ConversationStore store, ProjectId project)
     {
-        var rows = store.List(Query with { Project = project, Limit = Query.Limit + 1 });
-        if (rows.Count <= Query.Limit)
-        {
-            return (rows, null);
-        }
-        rows.RemoveAt(rows.Count - 1);
-        return (rows, WriteCursor(rows[^1]));
+        var (rows, next) = store.List(Query with { Project = project });
+        return (rows, next is var (at, id) ? WriteCursor(at, id) : null);
     }
 
     // Both lists narrow; what a state is called is the vendor's business, which states there are is ours.
@@ -63,8 +58,8 @@ internal sealed record ConversationPage(ConversationQuery Query)
         return null;
     }
 
-    private static string WriteCursor(ConversationRow last) =>
-        Base64Text.Encode(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{last.StartedAt.ToUnixTimeMilliseconds()} {last.Id}")));
+    private static string WriteCursor(long startedAt, string id) =>
+        Base64Text.Encode(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{startedAt} {id}")));
 
     // It says no more than where to go on; the project is the key's in every query.
     private static (long StartedAt, string Id)? ReadCursor(QueryText query)

@@ -35,11 +35,11 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
             return Task.FromResult(access.Refuse(context, denial));
         }
         var (rows, next) = page.Fetch(store, key.Project);
-        return Task.FromResult(ConversationAnswers.List(rows, next, row => NameOf(key.Project, row.Agent), now));
+        return Task.FromResult(ConversationAnswers.List(rows, next, row => NameOf(key.Project, row.Owner.Agent), now));
     }
 
     private Task<HttpAnswer> ShowAsync(HttpContext context) => Task.FromResult(
-        Find(context, out var row) ?? ConversationAnswers.Whole(row!, store.ReadTurns(row!.Id), NameOf(row.Project, row.Agent), address.HttpOrigin(context), clock.GetUtcNow()));
+        Find(context, out var row) ?? ConversationAnswers.Whole(row!, store.ReadTurns(row!), NameOf(row!.Owner.Project, row.Owner.Agent), address.HttpOrigin(context), clock.GetUtcNow()));
 
     private async Task<HttpAnswer> DeleteAsync(HttpContext context)
     {
@@ -48,7 +48,8 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
             return access.Refuse(context, denial);
         }
         var id = IdText(context);
-        return AgentIdText.IsValid(id) && await store.DeleteAsync(key.Project, id, key.Id, clock.GetUtcNow()) ? AgentAnswers.Null() : RestAccess.Unknown(id);
+        return AgentIdText.IsValid(id) && store.Read(id) is { } row && row.Owner.Project == key.Project && await store.DeleteAsync(row, key.Id, clock.GetUtcNow())
+            ? AgentAnswers.Null() : RestAccess.Unknown(id);
     }
 
     private Task<HttpAnswer> AudioAsync(HttpContext context) => Task.FromResult(
@@ -90,7 +91,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
             return access.Refuse(context, denial);
         }
         var id = IdText(context);
-        row = AgentIdText.IsValid(id) && store.Read(id) is { } found && found.Project == key.Project ? found : null;
+        row = AgentIdText.IsValid(id) && store.Read(id) is { } found && found.Owner.Project == key.Project ? found : null;
         return row is null ? RestAccess.Unknown(id) : null;
     }
 

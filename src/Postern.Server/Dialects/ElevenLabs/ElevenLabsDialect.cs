@@ -62,7 +62,7 @@ internal class ElevenLabsDialect : SocketDialect
             ? new Denial(DenialReason.AgentUnknown)
             : new ConnectRequest(CredentialKind.SignedUrl, presented is [var text] ? new CredentialText(text) : null,
                 agent is null ? null : new AgentId(agent), request.Headers.Origin is [var origin] ? origin : null, request.Address)
-            { Key = key, Dialect = "elevenlabs" };
+            { Key = key, Dialect = "elevenlabs", Conversation = request.Parameter("conversation_id") };
     }
 
     // Clients require exactly the protocol they asked for; one that carries a secret is never echoed.
@@ -115,6 +115,10 @@ internal class ElevenLabsDialect : SocketDialect
     }
 
     public override Decision<Opening> ReadOpening(Session session, ReadOnlyMemory<byte>? firstMessage) => InitiationData.Read(session, firstMessage);
+
+    public override bool Skips(ReadOnlyMemory<byte> message) => InitiationWatch.IsEnclave(message);
+
+    public override RelayRule Rule(Session session, DateTimeOffset now) => new InitiationWatch().Rule;
 
     public override Task<SessionEnd> TalkAsync(TalkContext talk) => new Talk(talk).RunAsync();
 

@@ -36,6 +36,8 @@ internal static class Refusals
         DenialReason.VariableMissing => new(Policy, $"Missing required dynamic variables in first message: {{'{Cut(denial.Detail)}'}}"),
         DenialReason.SubjectMismatch => new(Policy, "user_id does not match the credential."),
         DenialReason.MediaMissing => new(Unauthorized, NoMedia),
+        DenialReason.TooManySessions => new(3008, "too many concurrent connections"),
+        DenialReason.DailyLimitReached => new(4300, $"Agent has exceeded its daily call limit of {Cut(denial.Detail)}."),
         DenialReason.TooManyRefusals => new(3008, "Too many refused connections: try again in a minute."),
         DenialReason.ShuttingDown => new(1001, "The server is shutting down."),
         DenialReason.Unavailable => new(1011, "Temporarily unavailable: nothing was used up, try again."),
@@ -58,6 +60,9 @@ internal static class Refusals
             or DenialReason.ConflictingCredentials or DenialReason.SubjectMismatch => Wire.Error(401, "authentication_error", "unauthorized", "needs_authorization", Close(denial).Reason),
         DenialReason.MediaMissing => Wire.Error(400, "invalid_request", "webrtc_unavailable", "webrtc_unavailable", NoMedia),
         DenialReason.OverrideRefused or DenialReason.VariableRefused or DenialReason.VariableMissing => Wire.Error(400, "validation_error", "invalid_request", "invalid_request", Close(denial).Reason),
+        DenialReason.TooManySessions => Wire.Error(429, "rate_limit_error", "concurrent_limit_exceeded", "too_many_concurrent_requests", Close(denial).Reason) with { Headers = [KeyValuePair.Create("Retry-After", "5")] },
+        // Not 429: it does not heal by trying again, and clients would.
+        DenialReason.DailyLimitReached => Wire.Error(402, "payment_required", "daily_limit_exceeded", "quota_exceeded", Close(denial).Reason),
         DenialReason.TooManyRefusals => Wire.Error(429, "rate_limit_error", "rate_limit_exceeded", "too_many_requests", "Too many refused requests from this address: try again in a minute.") with { Headers = [KeyValuePair.Create("Retry-After", denial.Detail ?? "60")] },
         DenialReason.ShuttingDown or DenialReason.Unavailable => Wire.Error(503, "service_unavailable", "service_unavailable", "service_unavailable", "Temporarily unavailable: nothing was changed, try again.") with { Headers = [KeyValuePair.Create("Retry-After", "1")] },
     };
@@ -81,8 +86,14 @@ internal static class Refusals
         SessionEndReason.InternalError => (1011, "system_error", "Internal error."),
     };
 
+    /// <summary>The error event's code for an agent that cannot answer: operational.</summary>
+    public const int AgentFailed = 1002;
+
+    /// <summary>The error event's code for input of a kind that the agent does not take.</summary>
+    public const int InputRefused = 1008;
+
     /// <summary>The vendor's error event knows four codes only.</summary>
-    public static int EventCode(ushort close) => close switch { 1000 => 1000, 1002 or 1009 => 1002, 1008 => 1008, _ => 1011 };
+    public static int EventCode(ushort close) => close switch { 1000 => 1000, 1002 or 1009 => 1002, 1007 or 1008 => 1008, _ => 1011 };
 
     private static string Permission(string? scopes) => scopes switch
     {

@@ -1,193 +1,126 @@
-using System.Net.WebSockets;
+using System.Text;
 using Postern.Core.Sessions;
 using Postern.Server.Agents;
 using Postern.Server.Flow;
-using Postern.Server.Observability;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
-/// <summary>
-/// Speaks the vendor's conversation protocol with the agent hosted here (contract, sections 5 to 7 and 12): one loop that reads,
-/// thinks and writes in turn, so that nothing of it needs a lock.
-/// </summary>
-internal sealed class Talk(TalkContext context)
+/// <summary>Speaks the vendor's conversation protocol with the agent hosted here (contract, sections 5 to 7 and 12).</summary>
+internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(context)
 {
     private static readonly TimeSpan AfterMetadata = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan PingEvery = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ListenEvery = TimeSpan.FromMilliseconds(500);
 
-    private readonly TimeProvider clock = context.Clock;
-    private readonly TalkSocket socket = new(context);
-    private Task<TalkInput> read = Task.FromResult<TalkInput>(default);
+    private readonly History conversation = new(context.Options.Chat);
+    private readonly StringBuilder pieces = new();
+    private Playback playback = new(context.Clock);
     private ConversationPlan plan = null!;
-    private EchoAgent agent = null!;
+    private IHostedAgent agent = null!;
+    private Hearing? hearing;
     private long lastEvent, spokenEvent;
     private long pingEvent, pingSent, pingDue;
     private int? roundTrip;
-
-    /// <summary>Converses until the client, the leash or the client's own doing ends it; how it ended is recorded when this returns.</summary>
-    public async Task<SessionEnd> RunAsync()
-    {
-        using (socket)
-        {
-            context.Leash.OnEnd(socket.Hasten);
-            var end = await ConverseAsync();
-            await socket.StopAsync(read);
-            try
-            {
-                await context.Recorder.EndAsync(end);
-            }
-            catch (StorageException e)
-            {
-                Log.ConversationNotRecorded(context.Log, context.Session.Id, e.Message);
-            }
-            return end;
-        }
-    }
-
-    private async Task<SessionEnd> ConverseAsync()
-    {
-        try
-        {
-            read = socket.ReadAsync();
-            return await OpenAsync() ?? await GoOnAsync();
-        }
-        catch (Exception e) when (e is WebSocketException or IOException or OperationCanceledException or ObjectDisposedException)
-        {
-            return context.Leash.TryGet(out var reason, out var detail)
-                ? new SessionEnd(reason, Frames.Abnormal, detail)
-                : new SessionEnd(SessionEndReason.ClientClosed, Frames.Abnormal, "the connection was lost");
-        }
-        catch (Exception e)
-        {
-            Log.TalkFailed(context.Log, context.Session.Id, e.ToString());
-            return await EndAsync(new SessionEnd(SessionEndReason.InternalError, 1011));
-        }
-    }
+    private bool isSpeaking, wasTold;
 
     // Until the metadata are sent, a refusal is a close alone: clients drop every other first message.
-    private async Task<SessionEnd?> OpenAsync()
+    protected override async Task<SessionEnd?> OpenAsync()
     {
         var (first, end) = await FirstAsync();
         if (end is not null)
         {
-            await socket.CloseAsync(new Farewell(null, Refusal(end), TimeSpan.Zero), read);
+            await CloseAsync(new Farewell(null, Refusal(end), TimeSpan.Zero));
             return end;
         }
-        if (context.Dialect.ReadOpening(context.Session, first).IsDenied(out var denial, out var opening)
-            || ConversationPlan.From(context.Session, opening).IsDenied(out denial, out plan!))
+        if (Context.Dialect.ReadOpening(Context.Session, first).IsDenied(out var denial, out var opening)
+            || ConversationPlan.From(Context.Session, opening).IsDenied(out denial, out plan!))
         {
-            var close = context.Dialect.Turn(denial);
+            var close = Context.Dialect.Turn(denial);
             end = new SessionEnd(SessionEndReason.FirstMessageRefused, close.Close.Code, close.Close.Reason);
-            context.Recorder.Begin(Opening.None, textOnly: false);
-            await socket.CloseAsync(close, read);
+            Context.Recorder.Begin(Opening.None, textOnly: false);
+            await CloseAsync(close);
             return end;
         }
-        agent = new EchoAgent(plan, clock);
-        context.Recorder.Begin(opening, plan.TextOnly);
-        await socket.SendAsync(TalkEvents.Metadata(context.Session.Id, plan.Input, plan.Output));
-        await Task.Delay(AfterMetadata, clock); // in Node, what comes in the same read as the metadata is lost
-        await DoAsync(agent.Greet());
+        agent = Context.Agents.For(Context.Session, plan);
+        hearing = plan.TextOnly || !agent.HasVoice ? null : new Hearing(plan.Input, detectsTurns: true, Clock);
+        Context.Recorder.Begin(opening, plan.TextOnly);
+        await SendAsync(TalkEvents.Metadata(Context.Session.Id, plan.Input, plan.Output));
+        await Task.Delay(AfterMetadata, Clock); // in Node, what comes in the same read as the metadata is lost
+        await SayAsync(plan.FirstMessage);
         await PingAsync();
-        return first is null || opening.Raw.Length > 0 ? null : await HearAsync(TalkMessage.Read(first.Value));
+        return first is null || opening.Raw.Length > 0 ? null : await TakeAsync(TalkMessage.Read(first.Value));
     }
 
     // The first message; null when none came in time. What an on-premise client sends before it is skipped.
     private async Task<(ReadOnlyMemory<byte>? First, SessionEnd? End)> FirstAsync()
     {
         using var waiting = new CancellationTokenSource();
-        var late = Task.Delay(context.Options.Sessions.FirstMessageWait, clock, waiting.Token);
+        var late = Task.Delay(Context.Options.Sessions.FirstMessageWait, Clock, waiting.Token);
         while (true)
         {
-            await Task.WhenAny(read, late, context.Leash.Ended);
-            if (context.Leash.TryGet(out var reason, out var detail))
+            await Task.WhenAny(NextMessage, late, Context.Leash.Ended);
+            if (Context.Leash.TryGet(out var reason, out var detail))
             {
-                return (null, new SessionEnd(reason, context.Dialect.End(reason, detail).Close.Code, detail));
+                return (null, new SessionEnd(reason, Context.Leash.Code is var code and not 0 ? code : Context.Dialect.End(reason, detail).Close.Code, detail));
             }
-            if (!read.IsCompleted)
+            if (!NextMessage.IsCompleted)
             {
                 return (null, null);
             }
-            var (text, end) = await read;
-            if (end is not null)
-            {
-                return (null, end);
-            }
-            var first = text!.Value.ToArray();
-            read = socket.ReadAsync();
-            if (TalkMessage.Read(first) is not TalkMessage.Enclave)
+            var (message, end) = await NextAsync(static text => text.ToArray());
+            if (message is null || TalkMessage.Read(message) is not TalkMessage.Enclave)
             {
                 await waiting.CancelAsync();
-                return (first, null);
+                return (message is null ? null : message, end);
             }
         }
     }
 
-    private async Task<SessionEnd> GoOnAsync()
+    protected override async ValueTask<TimeSpan> DueAsync()
     {
-        using var alarm = new TalkAlarm(clock);
-        while (true)
+        if (Clock.GetUtcNow() >= plan.EndBy)
         {
-            await Task.WhenAny(read, context.Leash.Ended, alarm.In(agent.IsListening ? ListenEvery : Until(pingDue)));
-            if (context.Leash.TryGet(out var reason, out var detail))
-            {
-                return await EndAsync(reason, detail);
-            }
-            if (read.IsCompleted && await TakeAsync() is { } end)
-            {
-                return end;
-            }
-            if (clock.GetUtcNow() >= plan.EndBy)
-            {
-                context.Leash.End(SessionEndReason.MaxDuration);
-            }
-            await DoAsync(agent.Tick());
-            if (clock.GetTimestamp() >= pingDue)
-            {
-                await PingAsync();
-            }
+            Context.Leash.End(SessionEndReason.MaxDuration);
         }
+        if (hearing is { IsOver: true })
+        {
+            await EndTurnAsync();
+        }
+        if (Clock.GetTimestamp() >= pingDue)
+        {
+            await PingAsync();
+        }
+        return hearing is { IsOpen: true } ? ListenEvery : Until(pingDue);
     }
 
-    private async Task<SessionEnd?> TakeAsync()
-    {
-        var (text, end) = await read;
-        if (end is not null)
-        {
-            if (end.Reason != SessionEndReason.ClientClosed)
-            {
-                return await EndAsync(end);
-            }
-            await socket.CloseAsync(new Farewell(null, Refusal(end), TimeSpan.Zero), read);
-            return end;
-        }
-        var message = TalkMessage.Read(text!.Value);
-        read = socket.ReadAsync();
-        return await HearAsync(message);
-    }
+    protected override TalkMessage Read(ReadOnlyMemory<byte> text) => TalkMessage.Read(text);
 
-    private async Task<SessionEnd?> HearAsync(TalkMessage message)
+    protected override async Task<SessionEnd?> TakeAsync(TalkMessage message)
     {
         if (message is not TalkMessage.Pong)
         {
-            context.Activity.Touch();
+            Context.Activity.Touch();
         }
         switch (message)
         {
             case TalkMessage.Written { Text: { Length: > 0 } text }:
-                await context.Recorder.AddAsync(TurnRole.User, text);
-                await DoAsync(agent.Read(text));
+                await YieldAsync();
+                await AnswerAsync(text, null);
+                break;
+            case TalkMessage.Context { Text: { Length: > 0 } text }:
+                // The client's word like any other: it must not pass for the agent's prompt.
+                conversation.Add(new Said(SaidBy.User, $"[Context from the application: {text}]"));
                 break;
             case TalkMessage.Audio { Sound: var sound }:
-                await DoAsync(agent.Listen(sound));
+                await HearAsync(sound);
                 break;
             case TalkMessage.Pong { EventId: var id } when id == pingEvent && pingSent != 0:
-                roundTrip = (int)clock.GetElapsedTime(pingSent).TotalMilliseconds;
+                roundTrip = (int)Clock.GetElapsedTime(pingSent).TotalMilliseconds;
                 pingSent = 0;
                 break;
             case TalkMessage.Feedback { EventId: var id, Likes: var likes } when id > 0 && id <= lastEvent:
-                context.Recorder.Feedback(id, likes);
+                Context.Recorder.Feedback(id, likes);
                 break;
             case TalkMessage.Opening or TalkMessage.Unreadable:
                 return await EndAsync(new SessionEnd(SessionEndReason.ProtocolError, 1008, InitiationData.NotReadable));
@@ -195,72 +128,150 @@ internal sealed class Talk(TalkContext context)
         return null;
     }
 
-    private async Task DoAsync(IEnumerable<AgentAct> acts)
+    protected override async ValueTask DoAsync(AgentAct act)
     {
-        foreach (var act in acts)
+        switch (act)
         {
-            context.Activity.Touch();
-            switch (act)
+            case AgentAct.Piece { Text: var text }:
+                await StartAsync();
+                pieces.Append(text);
+                await SendAsync(TalkEvents.Part("delta", text, spokenEvent));
+                break;
+            case AgentAct.Says { Text: var text }:
+                await StartAsync();
+                await StopAsync(text);
+                break;
+            case AgentAct.Plays { Samples: var samples }:
+                playback.Add(samples.Length, plan.Output.Rate);
+                await SendAsync(TalkEvents.Audio(plan.Output.Encode(samples), spokenEvent));
+                break;
+            case AgentAct.Calls { Id: var id, Tool: var tool }:
+                await SendAsync(TalkEvents.ToolRequest(tool, id, ++lastEvent));
+                break;
+            case AgentAct.Returned { Id: var id, Tool: var tool, IsError: var isError }:
+                await SendAsync(TalkEvents.ToolResponse(tool, id, isError, ++lastEvent));
+                break;
+            case AgentAct.Failed { Failure: var failure, Sentence: var sentence }:
+                await FinishAsync();
+                // The conversation goes on: the next message may be answered.
+                await SendAsync(Wire.ErrorEvent(Refusals.AgentFailed, failure == AgentFailure.Timeout ? "llm_timeout" : "llm_error", sentence));
+                break;
+        }
+    }
+
+    protected override ValueTask AnsweredAsync(bool isCut) => FinishAsync();
+
+    // What was cut short has been said: the client gets it whole, and the agent is reminded of it.
+    private async ValueTask FinishAsync()
+    {
+        if (isSpeaking)
+        {
+            await StopAsync(pieces.ToString());
+        }
+    }
+
+    private async Task HearAsync(byte[] sound)
+    {
+        if (hearing is null)
+        {
+            if (!plan.TextOnly && !wasTold)
             {
-                case AgentAct.Heard { Transcript: var transcript }:
-                    await context.Recorder.AddAsync(TurnRole.User, transcript);
-                    await socket.SendAsync(TalkEvents.Transcript(transcript, ++lastEvent));
+                wasTold = true;
+                await SendAsync(Wire.ErrorEvent(Refusals.InputRefused, "text_only", "This agent reads and writes only: send user_message, or start the conversation as text only."));
+            }
+            return;
+        }
+        for (ReadOnlyMemory<short> rest = hearing.Decode(sound); !rest.IsEmpty;)
+        {
+            switch (hearing.Listen(ref rest, playback.IsPlaying))
+            {
+                case Listening.Began:
+                    await YieldAsync();
                     break;
-                case AgentAct.Says { Text: var text, IsReply: var isReply }:
-                    await SayAsync(text, isReply);
-                    break;
-                case AgentAct.Plays { Sound: var sound }:
-                    await socket.SendAsync(TalkEvents.Audio(sound, spokenEvent));
-                    break;
-                case AgentAct.Interrupted:
-                    await socket.SendAsync(TalkEvents.Interruption(++lastEvent));
+                case Listening.Ended:
+                    await EndTurnAsync();
                     break;
             }
         }
     }
 
-    private async Task SayAsync(string text, bool isReply)
+    private async Task EndTurnAsync()
     {
-        spokenEvent = ++lastEvent;
-        await context.Recorder.AddAsync(TurnRole.Agent, text);
-        if (isReply)
+        if (hearing!.Take() is { } speech)
         {
-            await socket.SendAsync(TalkEvents.Part("start", "", spokenEvent));
-            await socket.SendAsync(TalkEvents.Part("delta", text, spokenEvent));
-            await socket.SendAsync(TalkEvents.Part("stop", "", spokenEvent));
+            await SendAsync(TalkEvents.Transcript(speech.Transcript, ++lastEvent));
+            await AnswerAsync(speech.Transcript, speech);
         }
-        await socket.SendAsync(TalkEvents.Response(text, spokenEvent));
+    }
+
+    private async Task AnswerAsync(string text, Speech? heard)
+    {
+        await Context.Recorder.AddAsync(TurnRole.User, text);
+        conversation.Add(new Said(SaidBy.User, text));
+        Answer(agent, new AgentTurn(conversation.Now) { Heard = heard, PlayAt = heard is null ? null : plan.Output.Rate });
+    }
+
+    // Whoever speaks to the agent silences it.
+    private async Task YieldAsync()
+    {
+        await CutAsync();
+        if (playback.IsPlaying)
+        {
+            playback.Stop();
+            await SendAsync(TalkEvents.Interruption(++lastEvent));
+        }
+    }
+
+    private async Task StartAsync()
+    {
+        if (!isSpeaking)
+        {
+            isSpeaking = true;
+            spokenEvent = ++lastEvent;
+            await SendAsync(TalkEvents.Part("start", "", spokenEvent));
+        }
+    }
+
+    private async Task StopAsync(string text)
+    {
+        isSpeaking = false;
+        pieces.Clear();
+        conversation.Add(new Said(SaidBy.Agent, text));
+        await SendAsync(TalkEvents.Part("stop", "", spokenEvent));
+        await SendAsync(TalkEvents.Response(text, spokenEvent));
+    }
+
+    // Of its own accord: nothing is answered by it.
+    private async Task SayAsync(string text)
+    {
+        if (text.Length > 0)
+        {
+            spokenEvent = ++lastEvent;
+            conversation.Add(new Said(SaidBy.Agent, text));
+            await Context.Recorder.AddAsync(TurnRole.Agent, text);
+            await SendAsync(TalkEvents.Response(text, spokenEvent));
+        }
     }
 
     private async Task PingAsync()
     {
-        (pingEvent, pingSent) = (++lastEvent, clock.GetTimestamp());
-        pingDue = pingSent + (long)(PingEvery.TotalSeconds * clock.TimestampFrequency);
-        await socket.SendAsync(TalkEvents.Ping(pingEvent, roundTrip));
+        (pingEvent, pingSent) = (++lastEvent, Clock.GetTimestamp());
+        pingDue = pingSent + (long)(PingEvery.TotalSeconds * Clock.TimestampFrequency);
+        await SendAsync(TalkEvents.Ping(pingEvent, roundTrip));
     }
 
-    private async Task<SessionEnd> EndAsync(SessionEndReason reason, string detail)
+    protected override async ValueTask BeforeEndAsync(SessionEndReason reason)
     {
-        if (reason == SessionEndReason.MaxDuration && plan.LastMessage.Length > 0)
+        if (reason == SessionEndReason.MaxDuration)
         {
-            await SayAsync(plan.Variables.Fill(plan.LastMessage, clock.GetUtcNow()), isReply: false);
+            await SayAsync(plan.Variables.Fill(plan.LastMessage, Clock.GetUtcNow()));
         }
-        var farewell = context.Dialect.End(reason, detail);
-        await socket.CloseAsync(farewell, read);
-        return new SessionEnd(reason, farewell.Close.Code, detail);
     }
 
-    private async Task<SessionEnd> EndAsync(SessionEnd end)
+    protected override Farewell LastWords(SessionEnd end)
     {
-        var farewell = LastWords(end);
-        await socket.CloseAsync(farewell, read);
-        return end with { CloseCode = farewell.Close.Code };
-    }
-
-    private Farewell LastWords(SessionEnd end)
-    {
-        var farewell = context.Dialect.End(end.Reason, end.Detail);
-        return end.Reason != SessionEndReason.ProtocolError ? farewell : farewell with
+        var farewell = Context.Dialect.End(end.Reason, end.Detail);
+        return end.Reason != SessionEndReason.ProtocolError || end.CloseCode == 0 ? farewell : farewell with
         {
             // The dialect's code for a broken protocol is the WebSocket's; a message that cannot be read has its own.
             Event = Wire.ErrorEvent(Refusals.EventCode(end.CloseCode), "invalid_message", end.Detail),
@@ -268,17 +279,17 @@ internal sealed class Talk(TalkContext context)
         };
     }
 
-    private CloseFrame Refusal(SessionEnd end) => end.Reason switch
+    protected override CloseFrame Refusal(SessionEnd end) => end.Reason switch
     {
-        SessionEndReason.ClientClosed => new CloseFrame(Frames.IsCodeOnTheWire(end.CloseCode) ? end.CloseCode : (ushort)1000, ""),
+        SessionEndReason.ClientClosed => base.Refusal(end),
         SessionEndReason.ProtocolError => new CloseFrame(end.CloseCode, end.Detail),
-        _ => context.Dialect.End(end.Reason, end.Detail).Close,
+        _ => Context.Dialect.End(end.Reason, end.Detail).Close,
     };
 
     private TimeSpan Until(long timestamp)
     {
-        var left = TimeSpan.FromSeconds(Math.Max(0, timestamp - clock.GetTimestamp()) / (double)clock.TimestampFrequency);
-        var end = plan.EndBy - clock.GetUtcNow();
+        var left = TimeSpan.FromSeconds(Math.Max(0, timestamp - Clock.GetTimestamp()) / (double)Clock.TimestampFrequency);
+        var end = plan.EndBy - Clock.GetUtcNow();
         return end < left ? end : left;
     }
 }

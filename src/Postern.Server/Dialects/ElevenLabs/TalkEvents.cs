@@ -42,6 +42,17 @@ internal static class TalkEvents
 
     public static byte[] Interruption(long id) => Event("interruption", "interruption_event", json => json.WriteNumber("event_id"u8, id));
 
+    /// <summary>The agent uses a tool.</summary>
+    public static byte[] ToolRequest(string tool, string call, long id) => Event("agent_tool_request", "agent_tool_request", json => WriteTool(json, tool, call, id));
+
+    /// <summary>The tool has done it, or not.</summary>
+    public static byte[] ToolResponse(string tool, string call, bool isError, long id) => Event("agent_tool_response", "agent_tool_response", json =>
+    {
+        WriteTool(json, tool, call, id);
+        json.WriteBoolean("is_error"u8, isError);
+        json.WriteBoolean("is_called"u8, true);
+    });
+
     /// <summary>A ping; one SDK reads <c>ping_ms</c> without asking whether it is there.</summary>
     public static byte[] Ping(long id, int? milliseconds) => Event("ping", "ping_event", json =>
     {
@@ -55,6 +66,14 @@ internal static class TalkEvents
             json.WriteNull("ping_ms"u8);
         }
     });
+
+    private static void WriteTool(Utf8JsonWriter json, string tool, string call, long id)
+    {
+        json.WriteString("tool_name"u8, tool);
+        json.WriteString("tool_call_id"u8, call);
+        json.WriteString("tool_type"u8, "system");
+        json.WriteNumber("event_id"u8, id);
+    }
 
     private static byte[] Event(string type, string member, Action<Utf8JsonWriter> write) => Wire.Object(json =>
     {

@@ -81,6 +81,8 @@ internal sealed class OwnDialect : Dialect
             DenialReason.Expired => (410, "The credential has expired: mint a new one."),
             DenialReason.Revoked => (410, "The credential was revoked: mint a new one."),
             DenialReason.MediaMissing => (400, "The agent has no media server: configure one, or mint a signed_url."),
+            DenialReason.TooManySessions => (429, "Too many sessions at one time: try again later."),
+            DenialReason.DailyLimitReached => (402, $"The agent has had its {denial.Detail} sessions of today."),
             DenialReason.TooManyRefusals => (429, "Too many refused requests from this address: try again in a minute."),
             DenialReason.Unavailable or DenialReason.ShuttingDown => (503, "Temporarily unavailable: nothing was changed, try again."),
             DenialReason.OriginMissing or DenialReason.OriginRefused => (403, "This origin is not allowed."),

@@ -1,3 +1,4 @@
+using Postern.Core.Agents;
 using System.Text.Json;
 
 namespace Postern.Server.Dialects.Realtime;
@@ -29,5 +30,5 @@ internal static class MintAnswer
     }
 
     private static SessionConfiguration Session(Minted minted, string? model) =>
-        new(minted.Request.Fixed, "sess_" + minted.Credential.Id.Value, model ?? minted.Credential.Grant.Agent?.Value ?? "", 0);
+        new(minted.Request.Fixed, minted.Agent?.Upstream is not Upstream.Chat, "sess_" + minted.Credential.Id.Value, model ?? minted.Credential.Grant.Agent?.Value ?? "", 0);
 }

@@ -57,6 +57,7 @@ internal static class Refusals
             or DenialReason.AgentMismatch or DenialReason.ConflictingCredentials or DenialReason.SubjectMismatch => Wire.Error(401, Invalid, BadKey, Words(denial).Text),
         DenialReason.OverrideRefused or DenialReason.VariableRefused or DenialReason.VariableMissing => Wire.Error(400, Invalid, "invalid_value", Words(denial).Text),
         DenialReason.MediaMissing => Wire.Error(400, Invalid, "webrtc_unavailable", Words(denial).Text),
+        DenialReason.TooManySessions or DenialReason.DailyLimitReached => Wire.Error(402, NoQuota, NoQuota, Words(denial).Text),
         DenialReason.TooManyRefusals => Wire.Error(429, "rate_limit_error", "rate_limit_exceeded", "Too many refused requests from this address: try again in a minute.") with { Headers = [KeyValuePair.Create("Retry-After", denial.Detail ?? "60")] },
         DenialReason.ShuttingDown or DenialReason.Unavailable => Wire.Error(503, "server_error", "service_unavailable", "Temporarily unavailable: nothing was changed, try again.") with { Headers = [KeyValuePair.Create("Retry-After", "1")] },
     };
@@ -83,6 +84,8 @@ internal static class Refusals
         DenialReason.VariableMissing => (BadKey, "variable_missing", $"The variable '{Cut(denial.Detail)}' has no value."),
         DenialReason.MediaMissing => (BadKey, "webrtc_unavailable", "WebRTC is not available: connect by WebSocket."),
         DenialReason.RequestInvalid => (BadKey, "invalid_request", denial.Detail ?? "The request is invalid."),
+        DenialReason.TooManySessions => (NoQuota, "concurrency_limit", "Too many sessions at one time: try again later."),
+        DenialReason.DailyLimitReached => (NoQuota, "daily_limit", $"The agent has had its {Cut(denial.Detail)} sessions of today."),
         DenialReason.TooManyRefusals => (NoQuota, "rate_limit_exceeded", "Too many refused connections: try again in a minute."),
         DenialReason.ShuttingDown => ("server_error", "shutting_down", "The server is shutting down."),
         DenialReason.Unavailable => ("server_error", "unavailable", "Temporarily unavailable: nothing was used up, try again."),

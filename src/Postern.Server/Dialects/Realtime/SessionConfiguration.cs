@@ -31,11 +31,13 @@ internal sealed class SessionConfiguration
     private static readonly string[] Own = ["id", "object", "model", "type", "expires_at"];
 
     private readonly SessionLock locked;
+    private readonly bool hasVoice;
     private JsonObject effective;
 
-    public SessionConfiguration(FixedValues values, string id, string model, long expiresAt)
+    public SessionConfiguration(FixedValues values, bool hasVoice, string id, string model, long expiresAt)
     {
         locked = new SessionLock(values);
+        this.hasVoice = hasVoice;
         effective = JsonObject.Create(Defaults.Clone())!;
         effective["id"] = id;
         effective["model"] = model;
@@ -44,12 +46,13 @@ internal sealed class SessionConfiguration
         {
             Set(effective, path, value);
         }
+        Silence(effective);
     }
 
     /// <summary>What is known of the configuration that an upstream keeps.</summary>
     public static SessionConfiguration OfUpstream(FixedValues values, string id, string model)
     {
-        var known = new SessionConfiguration(values, id, model, 0);
+        var known = new SessionConfiguration(values, true, id, model, 0);
         if (!known.locked.Defaults.Concat(known.locked.Fields).Any(leaf => leaf.Key == Voice))
         {
             known.effective["audio"]!["output"]!["voice"] = null; // the upstream's own
@@ -87,6 +90,9 @@ internal sealed class SessionConfiguration
     /// <summary>Whether answers are spoken.</summary>
     public bool Speaks => IsSpoken(effective["output_modalities"]);
 
+    /// <summary>What the session adds to the agent's prompt.</summary>
+    public string Instructions => effective["instructions"] is JsonValue value && value.TryGetValue<string>(out var text) ? text : "";
+
     /// <summary>Whether these modalities have sound among them.</summary>
     public static bool IsSpoken(JsonNode? modalities) =>
         modalities is JsonArray list && list.Any(item => item is JsonValue value && value.TryGetValue<string>(out var text) && text == "audio");
@@ -113,6 +119,7 @@ internal sealed class SessionConfiguration
                 Set(changed, field.Path, field.Value);
             }
         }
+        Silence(changed);
         if (Wire.Node(changed).Length > longestBytes)
         {
             return [new FieldRefusal("invalid_value", "session", $"The session's configuration may have {longestBytes} bytes at most.")];
@@ -157,6 +164,15 @@ internal sealed class SessionConfiguration
             root = below;
         }
         root[names[^1]] = Node(value);
+    }
+
+    // An agent without a voice writes whatever was asked for, and says so: clients ask for sound without being told to.
+    private void Silence(JsonObject configuration)
+    {
+        if (!hasVoice)
+        {
+            configuration["output_modalities"] = new JsonArray("text");
+        }
     }
 
     private static JsonNode? Node(JsonElement value) => value.ValueKind switch

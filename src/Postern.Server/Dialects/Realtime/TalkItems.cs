@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Postern.Core;
+using Postern.Server.Agents;
 
 namespace Postern.Server.Dialects.Realtime;
 
@@ -23,7 +24,15 @@ internal sealed class TalkItems
     /// <summary>The caller's last word, written or spoken; null when it has not said any.</summary>
     public (string Text, bool IsSpoken)? LastWord =>
         items.FindLast(item => Text(item, "type") == "function_call_output" || Text(item, "role") == "user") is { } item
-            ? (Words(item), item["content"] is JsonArray content && content.Any(part => Text(part, "type") == "input_audio")) : null;
+            ? (Words(item), IsSpoken(item)) : null;
+
+    /// <summary>Whether there is sound among an item's parts.</summary>
+    public static bool IsSpoken(JsonObject item) => item["content"] is JsonArray parts && parts.Any(part => Text(part, "type") == "input_audio");
+
+    /// <summary>What the items say, in order.</summary>
+    public List<Said> Conversation() => [.. items
+        .Select(item => new Said(Text(item, "role") switch { "assistant" => SaidBy.Agent, "system" => SaidBy.Application, _ => SaidBy.User }, Words(item)))
+        .Where(said => said.Text.Length > 0)];
 
     /// <summary>Adds an item behind another; behind the last when <paramref name="previous"/> is null, at the start when it is "root". The id before it is returned.</summary>
     public string? Add(JsonObject item, string? previous = null)

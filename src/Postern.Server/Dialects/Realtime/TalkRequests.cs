@@ -7,45 +7,67 @@ using Postern.Server.Storage;
 namespace Postern.Server.Dialects.Realtime;
 
 /// <summary>What a client asks in a conversation with the agent hosted here, and what it is answered. Nothing it asks ends the session.</summary>
-internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> send, TalkEvents events, SessionConfiguration configuration)
+internal sealed class TalkRequests(TalkContext context, Talk talk, IHostedAgent agent, TalkEvents events, SessionConfiguration configuration)
 {
     private const string Invalid = "invalid_request_error";
+    private const string TextOnly = "This agent reads and writes only: send input_text.";
 
     private readonly SessionLock locked = configuration.Lock;
     private readonly TalkItems items = new();
     private readonly TimeProvider clock = context.Clock;
     private Hearing hearing = new(configuration.Input, configuration.DetectsTurns, context.Clock);
     private TalkReply? reply;
-    private IEnumerator<(byte[] Event, TimeSpan Pause)>? steps;
     private Speech? lastSpeech;
     private string speaking = TalkItems.NewId();
-    private long due;
-    private long playsUntil = long.MinValue;
+    private Playback playback = new(context.Clock);
+    private string cut = "";
+    private bool wasTold;
     private string? cause;
 
     /// <summary>Whether the caller is speaking.</summary>
     public bool IsListening => hearing.IsOpen;
 
-    /// <summary>How long until the answer under way goes on; null when there is none.</summary>
-    public TimeSpan? Pause => steps is null ? null : TimeSpan.FromSeconds(Math.Max(0, due - clock.GetTimestamp()) / (double)clock.TimestampFrequency);
-
-    /// <summary>Sends what is due of the answer under way, and hears that a caller has stopped.</summary>
-    public async ValueTask GoOnAsync()
+    /// <summary>Hears that a caller has stopped.</summary>
+    public async ValueTask HearOutAsync()
     {
         if (hearing.IsOver)
         {
             await EndTurnAsync();
         }
-        while (steps is not null && clock.GetTimestamp() >= due)
+    }
+
+    /// <summary>Says what the agent does.</summary>
+    public async ValueTask DoAsync(AgentAct act)
+    {
+        if (act is AgentAct.Plays played)
         {
-            if (!steps.MoveNext())
-            {
-                Finish();
-                return;
-            }
-            await send(steps.Current.Event);
-            due = clock.GetTimestamp() + (long)(steps.Current.Pause.TotalSeconds * clock.TimestampFrequency);
+            playback.Add(played.Samples.Length, configuration.Output.Rate);
         }
+        if (act is AgentAct.Failed failed)
+        {
+            await SendAsync(Wire.ErrorEvent(events.NextId(), "server_error", Wire.Code(failed.Failure), failed.Sentence));
+        }
+        if (reply!.Do(act) is { } text)
+        {
+            await SendAsync(text);
+        }
+    }
+
+    /// <summary>Says that the answer is over.</summary>
+    public async ValueTask AnsweredAsync(bool isCut)
+    {
+        foreach (var text in isCut ? reply!.Cancel(cut) : reply!.End())
+        {
+            await SendAsync(text);
+        }
+        if (items.Find(reply.ItemId) is { } item)
+        {
+            foreach (var (name, value) in reply.Item)
+            {
+                item[name] = value?.DeepClone();
+            }
+        }
+        reply = null;
     }
 
     /// <summary>Takes one message; null is one that could not be read.</summary>
@@ -68,11 +90,11 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
     {
         "session.update" => UpdateAsync(message),
         "conversation.item.create" => CreateAsync(message),
-        "conversation.item.retrieve" => items.Find(Text(message, "item_id")) is { } item ? send(events.Retrieved(item)) : UnknownItemAsync(message),
-        "conversation.item.delete" => items.Remove(Text(message, "item_id")) ? send(events.Deleted(Text(message, "item_id")!)) : UnknownItemAsync(message),
+        "conversation.item.retrieve" => items.Find(Text(message, "item_id")) is { } item ? SendAsync(events.Retrieved(item)) : UnknownItemAsync(message),
+        "conversation.item.delete" => items.Remove(Text(message, "item_id")) ? SendAsync(events.Deleted(Text(message, "item_id")!)) : UnknownItemAsync(message),
         "conversation.item.truncate" => TruncateAsync(message),
         "response.create" => RespondAsync(Member(message, "response") is { ValueKind: JsonValueKind.Object } response ? response : null),
-        "response.cancel" => steps is null ? RefuseAsync("response_cancel_not_active", "Cancellation failed: no active response found") : CancelAsync("client_cancelled"),
+        "response.cancel" => reply is null ? RefuseAsync("response_cancel_not_active", "Cancellation failed: no active response found") : CancelAsync("client_cancelled"),
         "input_audio_buffer.append" => HearAsync(message),
         "input_audio_buffer.commit" => CommitAsync(),
         "input_audio_buffer.clear" => ClearAsync(),
@@ -94,7 +116,7 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
         {
             hearing = new Hearing(configuration.Input, configuration.DetectsTurns, clock);
         }
-        await send(events.Session("session.updated", configuration));
+        await SendAsync(events.Session("session.updated", configuration));
     }
 
     private async ValueTask CreateAsync(JsonElement message)
@@ -109,6 +131,10 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
         else if (items.Read(given, out var param, out var problem) is not { } item)
         {
             await RefuseAsync("invalid_value", problem, param);
+        }
+        else if (!agent.HasVoice && TalkItems.IsSpoken(item))
+        {
+            await RefuseAsync("audio_not_supported", TextOnly, "item.content");
         }
         else if (previous is not null and not "root" && items.Find(previous) is null)
         {
@@ -139,7 +165,7 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
             {
                 var samples = configuration.Input.Decode(sound);
                 lastSpeech = new Speech(samples, configuration.Input.Rate, TimeSpan.FromSeconds((double)samples.Length / configuration.Input.Rate));
-                item["content"]![i]!["transcript"] = EchoAgent.Transcript(lastSpeech.Spoken);
+                item["content"]![i]!["transcript"] = lastSpeech.Transcript;
             }
         }
     }
@@ -156,15 +182,15 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
             await RefuseAsync("invalid_value", "Both content_index and audio_end_ms are needed.", "audio_end_ms");
             return;
         }
-        playsUntil = long.MinValue;
-        await send(events.Truncated(Text(message, "item_id")!, (int)content, end));
+        playback.Stop();
+        await SendAsync(events.Truncated(Text(message, "item_id")!, (int)content, end));
     }
 
     private async ValueTask RespondAsync(JsonElement? asked)
     {
-        if (steps is not null)
+        if (reply is not null)
         {
-            await RefuseAsync("conversation_already_has_active_response", $"Conversation already has an active response in progress: {reply!.Id}. Wait until the response is finished before creating a new one.");
+            await RefuseAsync("conversation_already_has_active_response", $"Conversation already has an active response in progress: {reply.Id}. Wait until the response is finished before creating a new one.");
             return;
         }
         var fields = asked is { } response ? SessionFields.Leaves(response) : [];
@@ -178,58 +204,50 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
         var modalities = fields.Find(field => field.Path == "output_modalities") is { Value.ValueKind: JsonValueKind.Array } list ? JsonArray.Create(list.Value) : null;
         var speaks = modalities is null ? configuration.Speaks : SessionConfiguration.IsSpoken(modalities);
         var isApart = fields.Any(field => field.Path == "conversation" && field.Value.ValueKind == JsonValueKind.String && field.Value.ValueEquals("none"));
-        await BeginAsync(Plan(speaks, asked is { } given && Member(given, "metadata") is { ValueKind: JsonValueKind.Object } metadata ? JsonObject.Create(metadata.Clone()) : null, isApart));
+        var metadata = asked is { } given && Member(given, "metadata") is { ValueKind: JsonValueKind.Object } found ? JsonObject.Create(found.Clone()) : null;
+        var instructions = fields.Find(field => field.Path == "instructions") is { Value.ValueKind: JsonValueKind.String } text ? text.Value.GetString() : null;
+        await BeginAsync(speaks, metadata, isApart, instructions ?? configuration.Instructions);
     }
 
-    // A spoken word is answered with its own sound; a written one with a hum, where sound is asked for: the echo has no voice.
-    private ReplyPlan Plan(bool speaks, JsonNode? metadata, bool isApart)
+    private async ValueTask BeginAsync(bool speaks, JsonNode? metadata, bool isApart, string instructions)
     {
         var (heard, isSpoken) = items.LastWord ?? ("", false);
-        var output = configuration.Output;
-        var sound = !speaks ? null
-            : isSpoken && lastSpeech is { } speech ? AudioFormat.Resample(speech.Samples, speech.Rate, output.Rate)
-            : Hum.For(heard, output.Rate);
-        return new ReplyPlan(EchoAgent.Reply(heard), sound, output, metadata, isApart, heard);
-    }
-
-    private ValueTask BeginAsync(ReplyPlan plan)
-    {
-        reply = new TalkReply(events, plan, context.Session.Id, items.Last);
+        var format = speaks && agent.HasVoice ? configuration.Output : (AudioFormat?)null;
+        var turn = new AgentTurn(items.Conversation()) { Heard = isSpoken ? lastSpeech : null, PlayAt = format?.Rate, Instructions = instructions };
+        reply = new TalkReply(events, new ReplyPlan(format, metadata, isApart, heard), context.Session.Id, items.Last);
         if (!reply.IsApart)
         {
             items.Add(reply.Item);
         }
-        steps = reply.Steps().GetEnumerator();
-        due = clock.GetTimestamp();
-        playsUntil = due + (long)(reply.Playing.TotalSeconds * clock.TimestampFrequency);
-        return context.Recorder.AddAsync(TurnRole.Agent, reply.Text);
+        foreach (var text in reply.Begin())
+        {
+            await SendAsync(text);
+        }
+        talk.Answer(agent, turn);
     }
 
     private async ValueTask CancelAsync(string reason)
     {
-        playsUntil = long.MinValue;
-        foreach (var text in reply!.Cancel(reason))
-        {
-            await send(text);
-        }
-        Finish();
+        playback.Stop();
+        cut = reason;
+        await talk.CutAsync();
     }
 
-    private void Finish()
+    private ValueTask SendAsync(byte[] text)
     {
-        if (items.Find(reply!.ItemId) is { } item)
-        {
-            foreach (var (name, value) in reply.Item)
-            {
-                item[name] = value?.DeepClone();
-            }
-        }
-        steps?.Dispose();
-        (steps, reply) = (null, null);
+        context.Activity.Touch();
+        return talk.SendAsync(text);
     }
 
     private async ValueTask HearAsync(JsonElement message)
     {
+        if (!agent.HasVoice)
+        {
+            // Sound comes many times a second: one word is enough.
+            await (wasTold ? ValueTask.CompletedTask : RefuseAsync("audio_not_supported", TextOnly, "audio"));
+            wasTold = true;
+            return;
+        }
         if (Member(message, "audio") is not { ValueKind: JsonValueKind.String } audio || !audio.TryGetBytesFromBase64(out var sound))
         {
             await RefuseAsync("invalid_value", "The audio must be base64.", "audio");
@@ -245,11 +263,11 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
         }
         for (ReadOnlyMemory<short> rest = hearing.Decode(sound); !rest.IsEmpty;)
         {
-            switch (Listen(ref rest))
+            switch (hearing.Listen(ref rest, playback.IsPlaying))
             {
                 case Listening.Began:
-                    await send(events.Speech("input_audio_buffer.speech_started", "audio_start_ms", hearing.Milliseconds, speaking));
-                    if (steps is not null && configuration.YieldsToCaller)
+                    await SendAsync(events.Speech("input_audio_buffer.speech_started", "audio_start_ms", hearing.Milliseconds, speaking));
+                    if (reply is not null && configuration.YieldsToCaller)
                     {
                         await CancelAsync("turn_detected");
                     }
@@ -261,23 +279,15 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
         }
     }
 
-    private Listening Listen(ref ReadOnlyMemory<short> samples)
-    {
-        var rest = samples.Span;
-        var listening = hearing.Listen(ref rest, isPlaying: clock.GetTimestamp() < playsUntil);
-        samples = samples[^rest.Length..];
-        return listening;
-    }
-
     private async ValueTask EndTurnAsync()
     {
-        await send(events.Speech("input_audio_buffer.speech_stopped", "audio_end_ms", hearing.Milliseconds, speaking));
+        await SendAsync(events.Speech("input_audio_buffer.speech_stopped", "audio_end_ms", hearing.Milliseconds, speaking));
         if (hearing.Take() is { } speech)
         {
             await CommitAsync(speech);
-            if (configuration.AnswersTurns && steps is null)
+            if (configuration.AnswersTurns && reply is null)
             {
-                await BeginAsync(Plan(configuration.Speaks, null, isApart: false));
+                await BeginAsync(configuration.Speaks, null, isApart: false, configuration.Instructions);
             }
         }
     }
@@ -291,31 +301,31 @@ internal sealed class TalkRequests(TalkContext context, Func<byte[], ValueTask> 
         var item = TalkItems.Spoken(speaking);
         var id = speaking;
         speaking = TalkItems.NewId();
-        await send(events.Committed(id, items.Last));
+        await SendAsync(events.Committed(id, items.Last));
         await AddAsync(item, null);
-        var transcript = EchoAgent.Transcript(speech.Spoken);
+        var transcript = speech.Transcript;
         item["content"]![0]!["transcript"] = transcript;
         await context.Recorder.AddAsync(TurnRole.User, transcript);
-        await send(events.Transcribed(id, transcript, speech.Spoken.TotalSeconds));
+        await SendAsync(events.Transcribed(id, transcript, speech.Spoken.TotalSeconds));
     }
 
     private ValueTask ClearAsync()
     {
         hearing = new Hearing(configuration.Input, configuration.DetectsTurns, clock);
-        return send(events.Event("input_audio_buffer.cleared", static _ => { }));
+        return SendAsync(events.Event("input_audio_buffer.cleared", static _ => { }));
     }
 
     private async ValueTask AddAsync(JsonObject item, string? previous)
     {
         var before = items.Add(item, previous);
-        await send(events.Item("conversation.item.added", item, before));
-        await send(events.Item("conversation.item.done", item, before));
+        await SendAsync(events.Item("conversation.item.added", item, before));
+        await SendAsync(events.Item("conversation.item.done", item, before));
     }
 
     private ValueTask UnknownItemAsync(JsonElement message) =>
         RefuseAsync("item_not_found", $"The item '{Cut(Text(message, "item_id") ?? "")}' does not exist.", "item_id");
 
-    private ValueTask RefuseAsync(string code, string text, string? param = null) => send(Wire.ErrorEvent(events.NextId(), Invalid, code, text, param, cause));
+    private ValueTask RefuseAsync(string code, string text, string? param = null) => SendAsync(Wire.ErrorEvent(events.NextId(), Invalid, code, text, param, cause));
 
     private static JsonElement? Member(JsonElement element, string name) => element.TryGetProperty(name, out var member) ? member : null;
 

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Postern.Server.Agents;
 
 namespace Postern.Server.Dialects.Realtime;
 
@@ -54,6 +55,15 @@ internal static class Wire
             }
         });
     });
+
+    /// <summary>The code for what an agent failed of.</summary>
+    public static string Code(AgentFailure failure) => failure switch
+    {
+        AgentFailure.Unreachable => "agent_unreachable",
+        AgentFailure.Timeout => "agent_timeout",
+        AgentFailure.Busy => "agent_busy",
+        AgentFailure.Broken => "agent_failed",
+    };
 
     private static void WriteError(Utf8JsonWriter json, string type, string code, string message, string? param, Action? more = null)
     {

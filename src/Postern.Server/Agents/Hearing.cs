@@ -1,15 +1,28 @@
-using Postern.Server.Agents;
+using System.Globalization;
 
-namespace Postern.Server.Dialects.Realtime;
+namespace Postern.Server.Agents;
 
 /// <summary>What the caller said in one turn.</summary>
 /// <param name="Samples">At <see cref="Rate"/>.</param>
 /// <param name="Spoken">From the first loud moment to the last.</param>
-internal sealed record Speech(short[] Samples, int Rate, TimeSpan Spoken);
+internal sealed record Speech(short[] Samples, int Rate, TimeSpan Spoken)
+{
+    /// <summary>What is understood of it: how long it was.</summary>
+    public string Transcript => string.Create(CultureInfo.InvariantCulture, $"({Spoken.TotalSeconds:0.0} seconds of speech)");
+}
 
 /// <summary>The buffer of the caller's sound: found turns by loudness, or held until the client commits it.</summary>
 internal sealed class Hearing(AudioFormat format, bool detectsTurns, TimeProvider clock)
 {
+    /// <summary>Loudness of this length is a caller who begins to speak.</summary>
+    private static readonly TimeSpan Onset = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>The same while the agent is heard, whose own sound may come back.</summary>
+    private static readonly TimeSpan OnsetWhilePlaying = TimeSpan.FromMilliseconds(160);
+
+    /// <summary>A caller whose sound just stops has finished after this.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
     private const int LongestSeconds = 30;
 
     private readonly Utterance utterance = new(format.Rate);
@@ -29,7 +42,7 @@ internal sealed class Hearing(AudioFormat format, bool detectsTurns, TimeProvide
     public bool IsOpen => utterance.IsOpen;
 
     /// <summary>Whether the caller's sound has just stopped coming.</summary>
-    public bool IsOver => utterance.IsOpen && clock.GetElapsedTime(heardAt) >= EchoAgent.Patience;
+    public bool IsOver => utterance.IsOpen && clock.GetElapsedTime(heardAt) >= Patience;
 
     /// <summary>Takes sound; false when the buffer holds no more.</summary>
     public bool Hold(ReadOnlySpan<byte> sound)
@@ -45,10 +58,10 @@ internal sealed class Hearing(AudioFormat format, bool detectsTurns, TimeProvide
     }
 
     /// <summary>Listens to sound until something is to be reported; what is not listened to yet stays in <paramref name="samples"/>.</summary>
-    public Listening Listen(ref ReadOnlySpan<short> samples, bool isPlaying)
+    public Listening Listen(ref ReadOnlyMemory<short> samples, bool isPlaying)
     {
         heardAt = clock.GetTimestamp();
-        var taken = utterance.Listen(samples, isPlaying ? EchoAgent.OnsetWhilePlaying : EchoAgent.Onset, out var listening);
+        var taken = utterance.Listen(samples.Span, isPlaying ? OnsetWhilePlaying : Onset, out var listening);
         samples = samples[taken..];
         heard += taken;
         return listening;

@@ -1,4 +1,4 @@
-namespace Postern.Server.Dialects.Realtime;
+namespace Postern.Server.Agents;
 
 /// <summary>What the echo agent plays for a written word when sound is asked for: a quiet tone, as long as the word is.</summary>
 internal static class Hum
