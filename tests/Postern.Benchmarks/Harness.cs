@@ -17,6 +17,7 @@ internal static class Harness
     private static readonly IReadOnlyDictionary<string, Func<Run, Task>> Benchmarks = new Dictionary<string, Func<Run, Task>>(StringComparer.Ordinal)
     {
         ["mint"] = MintBenchmark.RunAsync,
+        ["kinds"] = KindsBenchmark.RunAsync,
         ["handshake"] = HandshakeBenchmark.RunAsync,
         ["round-trip"] = RoundTripBenchmark.RunAsync,
         ["chat"] = ChatBenchmark.RunAsync,
