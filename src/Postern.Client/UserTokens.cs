@@ -3,7 +3,6 @@ using System.Buffers.Text;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Postern.Client;
@@ -20,16 +19,15 @@ public static class UserTokens
     /// <summary>Postern takes no longer lifetime unless its settings say so.</summary>
     public static readonly TimeSpan LongestLifetime = TimeSpan.FromHours(24);
 
-    // Nothing but the quote, the backslash and control characters is escaped, and no user id may hold those: so there is never an escape.
-    private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     /// <summary>A token that names <paramref name="subject"/> from now on for <paramref name="lifetime"/>.</summary>
     /// <param name="key">The secret key that the application has at Postern.</param>
-    /// <param name="subject">Your own id of the user who is logged in. Take it from your session, never from the request's body.</param>
+    /// <param name="subject">
+    /// Your own id of the user who is logged in. Take it from your session, never from the request's body. With a quote or a backslash
+    /// in it, the token is taken only of a key whose <c>signerEncodesJson</c> is set; of any other character there is no escape.
+    /// </param>
     /// <param name="lifetime">A second to a day; a page asks for a new token when it needs one.</param>
     /// <exception cref="ArgumentException">
-    /// The subject is no user id that every verifier reads in one way: empty, longer than 256 bytes, with control characters, a quote,
-    /// a backslash or half of a surrogate pair.
+    /// The subject is no user id: empty, longer than 256 bytes, with a control character or half of a surrogate pair.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">The lifetime is shorter than a second or longer than a day.</exception>
     public static string ForgeUserToken(UserTokenKey key, string subject, TimeSpan lifetime) => ForgeUserToken(key, subject, lifetime, TimeProvider.System);
@@ -60,22 +58,25 @@ public static class UserTokens
             json.WriteString("kid"u8, key.Id);
         }) + "." + Encode(json =>
         {
-            json.WriteString("sub"u8, subject);
+            json.WritePropertyName("sub"u8);
+            json.WriteRawValue(Quote(subject));
             json.WriteNumber("exp"u8, issued + (long)lifetime.TotalSeconds);
             json.WriteNumber("iat"u8, issued); // without it «log this user out» must refuse the token for good
         });
         return $"{signed}.{Base64Url.EncodeToString(HMACSHA256.HashData(key.Secret, Encoding.ASCII.GetBytes(signed)))}";
     }
 
-    // A quote or a backslash would be escaped, and Postern takes no escape in a user id unless its key is said to have an encoding
-    // signer. Ids with them are not worth that switch: so they are refused here, by a sentence, and not there, by a 401.
+    // The framework's encoders escape much that need not be, and an escape is refused of signers that are not said to encode.
+    private static string Quote(string subject) =>
+        $"\"{subject.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
+
     private static string? WhyNoSubject(string subject)
     {
         for (var i = 0; i < subject.Length;)
         {
-            if (Rune.DecodeFromUtf16(subject.AsSpan(i), out var rune, out var length) != OperationStatus.Done || Rune.IsControl(rune) || rune.Value is '"' or '\\')
+            if (Rune.DecodeFromUtf16(subject.AsSpan(i), out var rune, out var length) != OperationStatus.Done || Rune.IsControl(rune))
             {
-                return string.Create(CultureInfo.InvariantCulture, $"A user id holds no control character, quote, backslash or half of a surrogate pair; this one does, at {i}.");
+                return string.Create(CultureInfo.InvariantCulture, $"A user id holds no control character and no half of a surrogate pair; this one does, at {i}.");
             }
             i += length;
         }
@@ -85,7 +86,7 @@ public static class UserTokens
     private static string Encode(Action<Utf8JsonWriter> members)
     {
         var bytes = new ArrayBufferWriter<byte>(256);
-        using (var json = new Utf8JsonWriter(bytes, Plain))
+        using (var json = new Utf8JsonWriter(bytes))
         {
             json.WriteStartObject();
             members(json);

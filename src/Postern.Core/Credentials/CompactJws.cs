@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Unicode;
 using Postern.Core.Keys;
 
 namespace Postern.Core.Credentials;
@@ -121,7 +122,7 @@ public readonly ref struct CompactJws
         kid = type = default;
         var (hasAlgorithm, known) = (false, true);
         var reader = new Utf8JsonReader(json, StrictJson.Claims);
-        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+        if (!Utf8.IsValid(json) || !reader.Read() || reader.TokenType != JsonTokenType.StartObject)
         {
             return false;
         }

@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
-using Postern.Core.Projects;
 
 namespace Postern.Core.Credentials;
 
@@ -66,9 +65,10 @@ internal readonly struct UserTokenClaims
         string? subject = null;
         long? expires = null, issued = null, notBefore = null;
         var known = true;
-        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+        // The reader looks at names and at strings that nobody asks for as bytes only.
+        if (!Utf8.IsValid(payload) || !reader.Read() || reader.TokenType != JsonTokenType.StartObject)
         {
-            return "user token claims: not one JSON object";
+            return "user token claims: not one JSON object in UTF-8";
         }
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -103,7 +103,7 @@ internal readonly struct UserTokenClaims
     private static bool ReadSubject(ref Utf8JsonReader reader, bool encoded, ref string? subject)
     {
         if (subject is not null || !reader.Read() || reader.TokenType != JsonTokenType.String || (reader.ValueIsEscaped && !encoded)
-            || reader.ValueSpan.Length > (reader.ValueIsEscaped ? 6 : 1) * Projects.Subject.LongestBytes || !Utf8.IsValid(reader.ValueSpan))
+            || reader.ValueSpan.Length > (reader.ValueIsEscaped ? 6 : 1) * Projects.Subject.LongestBytes)
         {
             return false;
         }

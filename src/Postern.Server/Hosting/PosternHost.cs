@@ -152,7 +152,7 @@ internal sealed class PosternHost : IAsyncDisposable
         new UserConversationsRest(algolia, store.Conversations, store.Votes, directory, clock).Map(app);
         new FeedbackRest(algolia, store.Votes, directory, clock).Map(app);
         new MemoryRest(algolia, store.Memory, directory, clock).Map(app);
-        new UserDataRest(algolia, store, clock).Map(app);
+        new UserDataRest(algolia, store, directory, clock).Map(app);
         new SecretKeysRest(algolia, store.UserTokenKeys, store.UserTokenUse, store.Feed, directory).Map(app);
         new StudioAgentsRest(algolia, store.Agents, store.Feed, directory, options, clock).Map(app);
         new AllowedDomainsRest(algolia, store.Domains, store.Feed, directory).Map(app);

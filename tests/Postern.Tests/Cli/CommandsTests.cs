@@ -25,7 +25,22 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
         Assert.Equal(1, (await RunAsync("keys", "revoke", id)).ExitCode);
     }
 
+    [Fact]
+    public async Task UserTokenKeys_MadeListedAndDeleted_AndAUserLoggedOut()
+    {
+        var made = await JsonAsync("user-token-keys", "create", "--name", "shop", "--agents", "agent_echo");
+        var (id, value) = (made.GetProperty("id").GetString()!, made.GetProperty("value").GetString()!);
+        Assert.StartsWith("sk-alg-", value, StringComparison.Ordinal);
+        Assert.Contains("becomes any other user", await TextAsync("user-token-keys", "create", "--signer-encodes-json", "yes"), StringComparison.Ordinal);
+        Assert.Contains(id, await TextAsync("user-token-keys", "list"), StringComparison.Ordinal);
+        Assert.DoesNotContain(value, await TextAsync("user-token-keys", "list", "--json"), StringComparison.Ordinal);
+        Assert.Equal("ann", (await JsonAsync("users", "log-out", "ann")).GetProperty("subject").GetString());
+        Assert.True((await JsonAsync("user-token-keys", "delete", id)).GetProperty("deleted").GetBoolean());
+        Assert.Equal(1, (await RunAsync("user-token-keys", "delete", id)).ExitCode);
+    }
+
     [Theory]
+    [InlineData("user-token-keys create --signer-encodes-json true", "yes or no")]
     [InlineData("keys create --scopes mnt", "Did you mean mint?")]
     [InlineData("keys rotate-signing --keep soon", "a duration such as 24h")]
     [InlineData("agents set-dialect agent_echo eleven", "The dialects are")]
@@ -46,6 +61,8 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
 
     [Theory]
     [InlineData("keys revoke key_nobody", "postern keys list")]
+    [InlineData("user-token-keys create --agents agent_nobody", "There is no agent 'agent_nobody'")]
+    [InlineData("user-token-keys create --project other", "There is no project 'other'")]
     [InlineData("keys create --project other", "There is no project 'other'")]
     [InlineData("projects set-defaults other --access public", "There is no project 'other'")]
     [InlineData("agents set-upstream agent_nobody echo", "There is no agent 'agent_nobody'")]

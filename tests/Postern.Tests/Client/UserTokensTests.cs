@@ -39,23 +39,30 @@ public sealed class UserTokensTests
         Assert.Equal("""{"sub":"alice","exp":1800000300,"iat":1800000000}""", Decode(parts[1]));
     }
 
+    // What a concatenating signer would make another user of is one strange id here, and taken only of a key that is said to encode.
     [Theory]
     [Trait("attack", "A12")]
-    [Trait("attack", "A16")]
-    [InlineData("")]
     [InlineData("mallory\",\"sub\":\"alice")]
     [InlineData("alice\",\"x\":\"")]
     [InlineData("\\u0061lice")]
-    [InlineData("a\0b")]
-    [InlineData("a\nb")]
-    [InlineData("a\u007fb")]
-    [InlineData("a\u0085b")]
-    [InlineData("\ud800")]
-    [InlineData("a\udc00\ud800b")]
-    public void Subject_ThatCouldBeReadOtherwise_IsRefusedByASentence(string subject)
+    [InlineData("\\")]
+    public void Subject_WithAQuoteOrABackslash_IsEncodedAndNeverAnotherUser(string subject)
     {
-        var refused = Assert.Throws<ArgumentException>(() => UserTokens.ForgeUserToken(Key, subject, TimeSpan.FromMinutes(5), Clock));
-        Assert.Contains("user id", refused.Message, StringComparison.Ordinal);
+        var token = UserTokens.ForgeUserToken(Key, subject, TimeSpan.FromMinutes(5), Clock);
+
+        Assert.Null(UserTokenForge.Subject(token));
+        Assert.Equal(subject, UserTokenForge.Subject(token, UserTokenForge.Directory(UserTokenForge.Key(encodes: true))));
+    }
+
+    [Fact]
+    [Trait("attack", "A16")]
+    public void Subject_NoUserId_IsRefusedByASentence()
+    {
+        foreach (var subject in new[] { "", "a\0b", "a\nb", "a\u007fb", "a\u0085b", "\ud800", "a\udc00\ud800b" })
+        {
+            var refused = Assert.Throws<ArgumentException>(() => UserTokens.ForgeUserToken(Key, subject, TimeSpan.FromMinutes(5), Clock));
+            Assert.Contains("user id", refused.Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -69,7 +76,7 @@ public sealed class UserTokensTests
     [Fact]
     public void Subject_AnyOfManyRandomOnes_IsRefusedOrReadTheSame()
     {
-        var (dice, directory, refused) = (new Dice(7), UserTokenForge.Directory(), 0);
+        var (dice, directory, refused) = (new Dice(7), UserTokenForge.Directory(UserTokenForge.Key(encodes: true)), 0);
         string[] pieces = ["a", "\"", "\\", "\\u0061", ",", ":", "{", "}", "\u0000", "\u001f", "\u0080", "\u00e9", "\u2028", "\ud83d\ude00", "\ud83d", "\ude00", "\uffff", "sub", "\"sub\":\"", "/", "<", "'"];
         for (var i = 0; i < 20_000; i++)
         {
@@ -81,7 +88,7 @@ public sealed class UserTokensTests
             catch (ArgumentException)
             {
                 refused++;
-                Assert.True(subject.AsSpan().ContainsAny('"', '\\') || !Core.Projects.Subject.IsValid(subject));
+                Assert.False(Subject.IsValid(subject));
             }
         }
         Assert.InRange(refused, 1000, 19_000);

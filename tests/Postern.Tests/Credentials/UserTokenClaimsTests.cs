@@ -167,6 +167,10 @@ public sealed class UserTokenClaimsTests
             var token = Sign(Encoding.UTF8.GetBytes(HonestHeader), claims);
             Assert.Equal(DenialReason.CredentialMalformed, Verdict(token)!.Reason);
             Assert.Equal(DenialReason.CredentialMalformed, Verdict(token, Directory(Key(encodes: true)))!.Reason);
+            byte[] name = [.. Encoding.ASCII.GetBytes(HonestClaims[..^1]), .. ",\"a"u8, .. bytes, .. "\":1}"u8];
+            Assert.NotNull(Verdict(Sign(Encoding.UTF8.GetBytes(HonestHeader), name), Directory(Key(encodes: true))));
+            byte[] header = [.. Encoding.ASCII.GetBytes(HonestHeader[..^1]), .. ",\"a"u8, .. bytes, .. "\":1}"u8];
+            Assert.NotNull(Verdict(Sign(header, Encoding.UTF8.GetBytes(HonestClaims))));
         }
     }
 

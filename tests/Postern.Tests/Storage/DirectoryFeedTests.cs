@@ -35,6 +35,39 @@ public sealed class DirectoryFeedTests
     [Theory]
     [InlineData(Engine.Sqlite)]
     [InlineData(Engine.Postgres)]
+    [Trait("attack", "A6")]
+    [Trait("attack", "A7")]
+    [Trait("attack", "A22")]
+    public async Task UserTokenKeys_OfAnotherProcess_ArriveWithinASecond(Engine engine)
+    {
+        await using var database = await TestDatabase.CreateAsync(engine);
+        await using var here = await Node.StartAsync(database, "node-1");
+        await using var there = new Node(database.OpenMigrated(), "node-2");
+        var directory = here.Feed.Load(here.Keys.ReadRing()!);
+        here.Feed.Start();
+        Core.Keys.UserTokenKey? Find(string id) => directory.FindUserTokenKey(ProjectId.Default, System.Text.Encoding.ASCII.GetBytes(id));
+        var row = await there.UserTokenKeys.CreateAsync(ProjectId.Default, "shop", null, [new AgentId("agent_a")], false, "key_1");
+
+        await ShowsAsync(() => Task.CompletedTask, () => Find(row.Id) is { } key && key.Opens(new AgentId("agent_a")) && !key.Opens(new AgentId("agent_b")));
+        await ShowsAsync(() => there.UserTokenKeys.ChangeAsync(ProjectId.Default, row.Id, null, present => present with { Agents = [new AgentId("agent_b")] }), () => !Find(row.Id)!.Opens(new AgentId("agent_a")));
+        await ShowsAsync(() => there.UserTokenKeys.CutOffKeyAsync(ProjectId.Default, row.Id, lift: false, null), () => Find(row.Id)!.CutOff is not null);
+        await ShowsAsync(() => there.UserTokenKeys.CutOffUserAsync(ProjectId.Default, "a user/of 'theirs'", lift: false, null), () => directory.CutOff(Find(row.Id)!, "a user/of 'theirs'") > Find(row.Id)!.CutOff);
+        await ShowsAsync(() => there.UserTokenKeys.CutOffUserAsync(ProjectId.Default, "a user/of 'theirs'", lift: true, null), () => directory.CutOff(Find(row.Id)!, "a user/of 'theirs'") == Find(row.Id)!.CutOff);
+        // A kid is never given out twice, to whatever project, and what is not the project's is not changed.
+        await Assert.ThrowsAsync<Server.Storage.StorageException>(() => there.UserTokenKeys.AddAsync(row, null));
+        Assert.Null(await there.UserTokenKeys.ChangeAsync(new ProjectId("other"), row.Id, null, present => present));
+        Assert.False(await there.UserTokenKeys.DeleteAsync(new ProjectId("other"), row.Id, null));
+        await ShowsAsync(() => there.UserTokenKeys.DeleteAsync(ProjectId.Default, row.Id, null), () => Find(row.Id) is null);
+        // A node that starts now knows the same.
+        await there.UserTokenKeys.CutOffUserAsync(ProjectId.Default, "bob", lift: false, null);
+        var kept = await there.UserTokenKeys.CreateAsync(ProjectId.Default, "shop", null, [], true, "key_1");
+        var later = there.Feed.Load(there.Keys.ReadRing()!);
+        Assert.True(later.FindUserTokenKey(ProjectId.Default, System.Text.Encoding.ASCII.GetBytes(kept.Id)) is { SignerEncodesJson: true } found && later.CutOff(found, "bob") is not null && later.CutOff(found, "alice") is null);
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
     public async Task CatchUp_AfterAWrite_ShowsIt(Engine engine)
     {
         await using var database = await TestDatabase.CreateAsync(engine);

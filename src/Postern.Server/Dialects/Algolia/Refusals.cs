@@ -35,10 +35,6 @@ internal static class Refusals
         DenialReason.TooManyRefusals => Wire.Error(429, "Too many attempts: the rate limit of refused requests from this address is reached, try again in a minute.")
             with
         { Headers = [KeyValuePair.Create("Retry-After", denial.Detail ?? "60")] },
-        DenialReason.TooManySessions => Wire.Error(429, "Too many conversations with this agent at one time: the rate limit of the agent is reached, try again in a moment.")
-            with
-        { Headers = [KeyValuePair.Create("Retry-After", "1")] },
-        DenialReason.DailyLimitReached => Wire.Error(403, $"The agent's limit of {denial.Detail} conversations a day is reached: try again tomorrow, or raise it."),
         DenialReason.ShuttingDown or DenialReason.Unavailable => Wire.Error(503, "Temporarily unavailable: nothing was changed, try again.")
             with
         { Headers = [KeyValuePair.Create("Retry-After", "1")] },
