@@ -15,6 +15,7 @@ internal static class KindsBenchmark
     private const int Opened = 500;
     private const string Agent = "agent_echo";
     private const string SignedUrl = "signed URL";
+    private static readonly TimeSpan Slice = TimeSpan.FromSeconds(0.25);
 
     private static byte[] ClientSecret { get; } = PosternProcess.Post(
         "/v1/realtime/client_secrets", "Authorization: Bearer ", $$$"""{"expires_after":{"seconds":600},"agent_id":"{{{Agent}}}"}""");
@@ -37,69 +38,84 @@ internal static class KindsBenchmark
         await using var postern = await PosternProcess.StartAsync();
         await postern.RelayToAsync(peer.Address);
         await postern.UseMediaAsync();
-        var duration = TimeSpan.FromSeconds(run.Quick ? 1 : 2);
-        var batches = run.Quick ? 1 : 2;
+        var (slices, batches) = run.Quick ? (2, 1) : (8, 2);
 
         await run.RoundsAsync(async round =>
         {
-            await CompareAsync(round, "mint", "requests/s", Mints.Select(mint => (mint.Name, Work: (Func<Task<double>>)(() => MintAsync(round, postern.Server, mint, duration)))), atLeast: 0.9);
-            await CompareAsync(round, "connect", "CPU",
+            await MintAsync(round, postern.Server, slices);
+            await ConnectAsync(round, batches,
             [
-                (SignedUrl, () => OpenAsync(postern, batches, () => postern.MintAsync(Opened))),
-                ("client secret by header", () => OpenAsync(postern, batches, () => SecretsAsync(postern, "\r\nAuthorization: Bearer "))),
-                ("client secret by subprotocol", () => OpenAsync(postern, batches, () => SecretsAsync(postern, "\r\nSec-WebSocket-Protocol: realtime, openai-insecure-api-key."))),
-                ("personal access token", () => OpenRoomsAsync(postern, batches)),
-            ], atMost: 1.1);
-        });
+                (SignedUrl, () => OpenAsync(postern, () => postern.MintAsync(Opened))),
+                ("client secret by header", () => OpenAsync(postern, () => SecretsAsync(postern, "\r\nAuthorization: Bearer "))),
+                ("client secret by subprotocol", () => OpenAsync(postern, () => SecretsAsync(postern, "\r\nSec-WebSocket-Protocol: realtime, openai-insecure-api-key."))),
+                ("personal access token", () => OpenRoomsAsync(postern)),
+            ]);
+        }, warmUps: 5);
     }
 
-    // Of each kind a figure of its own, then its ratio to the signed URL's in this round.
-    private static async Task CompareAsync(Round round, string verb, string unit, IEnumerable<(string Name, Func<Task<double>> Work)> kinds, double? atLeast = null, double? atMost = null)
+    // In short slices by turns: a neighbour that wakes up slows all of them.
+    private static async Task MintAsync(Round round, ServerProcess server, int slices)
     {
-        var values = new Dictionary<string, double>(StringComparer.Ordinal);
-        await round.InTurnAsync([.. kinds.Select(kind => (Func<Task>)(async () => values[kind.Name] = await kind.Work()))]);
-        foreach (var (name, value) in values.Where(one => one.Key != SignedUrl).OrderBy(one => one.Key, StringComparer.Ordinal))
+        var sums = Mints.ToDictionary(mint => mint.Name, _ => (Count: 0, Seconds: 0d, Cpu: TimeSpan.Zero), StringComparer.Ordinal);
+        for (var i = 0; i < slices; i++)
         {
-            round.Add(new Figure($"{verb}, {name}: {unit} against the signed URL's", "", atLeast, atMost), value / values[SignedUrl]);
+            await round.InTurnAsync([.. Mints.Select(mint => (Func<Task>)(async () =>
+            {
+                LoadResult? result = null;
+                var cpu = await server.CpuOfAsync(() => Task.Run(() => result = HttpLoad.Run(server.Address, mint.Request, Connections, Slice)));
+                var sum = sums[mint.Name];
+                sums[mint.Name] = (sum.Count + result!.Count, sum.Seconds + result.Seconds, sum.Cpu + cpu);
+            }))]);
+        }
+        var signed = sums[SignedUrl];
+        foreach (var (name, _) in Mints)
+        {
+            var (count, seconds, cpu) = sums[name];
+            if (name != SignedUrl)
+            {
+                round.Add(new Figure($"mint, {name}: requests/s against the signed URL's", "", AtLeast: 0.9), count / seconds / (signed.Count / signed.Seconds));
+            }
+            round.Add(new Figure($"mint, {name}: CPU per request", "µs"), cpu.TotalMicroseconds / count);
         }
     }
 
-    private static async Task<double> MintAsync(Round round, ServerProcess server, (string Name, byte[] Request) mint, TimeSpan duration)
+    private static async Task ConnectAsync(Round round, int batches, (string Name, Func<Task<TimeSpan>> Work)[] kinds)
     {
-        LoadResult? result = null;
-        var cpu = await server.CpuOfAsync(() => Task.Run(() => result = HttpLoad.Run(server.Address, mint.Request, Connections, duration)));
-        round.Add(new Figure($"mint, {mint.Name}: CPU per request", "µs"), cpu.TotalMicroseconds / result!.Count);
-        return result.PerSecond;
-    }
-
-    private static async Task<double> OpenAsync(PosternProcess postern, int batches, Func<Task<string[]>> targets)
-    {
-        var cpu = TimeSpan.Zero;
+        var sums = kinds.ToDictionary(kind => kind.Name, _ => TimeSpan.Zero, StringComparer.Ordinal);
         for (var i = 0; i < batches; i++)
         {
-            var batch = await targets();
-            SocketClient[] clients = [];
-            cpu += await postern.Server.CpuOfAsync(async () => clients = await SocketLoad.OpenAsync(postern.Server.Address, batch));
-            await SocketLoad.CloseAsync(clients);
-            await Task.Delay(200); // rows of the last ends are still being written
+            await round.InTurnAsync([.. kinds.Select(kind => (Func<Task>)(async () => sums[kind.Name] += await kind.Work()))]);
         }
-        return cpu.TotalMicroseconds;
+        foreach (var (name, cpu) in sums)
+        {
+            if (name != SignedUrl)
+            {
+                round.Add(new Figure($"connect, {name}: CPU against the signed URL's", "", AtMost: 1.1), cpu / sums[SignedUrl]);
+            }
+            round.Add(new Figure($"connect, {name}: CPU per session", "µs"), cpu.TotalMicroseconds / batches / Opened);
+        }
     }
 
-    private static async Task<double> OpenRoomsAsync(PosternProcess postern, int batches)
+    private static async Task<TimeSpan> OpenAsync(PosternProcess postern, Func<Task<string[]>> targets)
     {
-        var cpu = TimeSpan.Zero;
-        for (var i = 0; i < batches; i++)
-        {
-            var tokens = await Task.Run(() => HttpLoad.Collect(postern.Server.Address, AccessToken, Opened, body => Member(body, "apiAuthToken")));
-            var requests = tokens.Select(token => PosternProcess.PostAs($"API-AUTH-TOKEN: {token}", "/connect", $$"""{"character_id":"{{Agent}}"}""")).ToList();
-            string[] sessions = [];
-            cpu += await postern.Server.CpuOfAsync(() => Task.Run(() => sessions = HttpLoad.Collect(postern.Server.Address, requests, body => Member(body, "session_id"))));
-            var ends = sessions.Select(session => PosternProcess.PostAs("Accept: */*", $"/disconnect?session_id={session}", ""));
-            await Task.Run(() => HttpLoad.Collect(postern.Server.Address, ends, body => body.Length));
-            await Task.Delay(200);
-        }
-        return cpu.TotalMicroseconds;
+        var batch = await targets();
+        SocketClient[] clients = [];
+        var cpu = await postern.Server.CpuOfAsync(async () => clients = await SocketLoad.OpenAsync(postern.Server.Address, batch));
+        await SocketLoad.CloseAsync(clients);
+        await Task.Delay(200); // rows of the last ends are still being written
+        return cpu;
+    }
+
+    private static async Task<TimeSpan> OpenRoomsAsync(PosternProcess postern)
+    {
+        var tokens = await Task.Run(() => HttpLoad.Collect(postern.Server.Address, AccessToken, Opened, body => Member(body, "apiAuthToken")));
+        var requests = tokens.Select(token => PosternProcess.PostAs($"API-AUTH-TOKEN: {token}", "/connect", $$"""{"character_id":"{{Agent}}"}""")).ToList();
+        string[] sessions = [];
+        var cpu = await postern.Server.CpuOfAsync(() => Task.Run(() => sessions = HttpLoad.Collect(postern.Server.Address, requests, body => Member(body, "session_id"))));
+        var ends = sessions.Select(session => PosternProcess.PostAs("Accept: */*", $"/disconnect?session_id={session}", ""));
+        await Task.Run(() => HttpLoad.Collect(postern.Server.Address, ends, body => body.Length));
+        await Task.Delay(200);
+        return cpu;
     }
 
     private static async Task<string[]> SecretsAsync(PosternProcess postern, string header) =>
