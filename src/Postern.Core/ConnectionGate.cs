@@ -27,8 +27,14 @@ public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credent
     public string? UserToken { get; init; }
     /// <summary>The dialect that is spoken; an agent may be restricted to some.</summary>
     public string? Dialect { get; init; }
+    /// <summary>The dialect holds pages to the agent's approved domains.</summary>
+    public bool ChecksDomain { get; init; }
+    /// <summary>The Referer header, which counts as a page's address where there is no Origin.</summary>
+    public string? Referer { get; init; }
     /// <summary>The session is to be held on the agent's media server.</summary>
     public bool NeedsMedia { get; init; }
+    /// <summary>The conversation as named, if it was; the credential's own, where that was fixed at the mint.</summary>
+    public string? Conversation { get; init; }
     /// <summary>The end user that the request claims, where the dialect says it with the request.</summary>
     public string? Subject { get; init; }
 }
@@ -68,7 +74,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         {
             return Refuse(request, null, denial, now);
         }
-        if (presented.Agent is not { } agent || !agent.Speaks(request.Dialect))
+        if (presented.Agent is not { IsDraft: false } agent || !agent.Speaks(request.Dialect))
         {
             return Refuse(request, presented.Credential, new Denial(DenialReason.AgentUnknown, request.Agent?.Value), now);
         }
@@ -173,6 +179,10 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             if (directory.IsRevoked(credential.Id))
             {
                 return new Denial(DenialReason.Revoked);
+            }
+            if (request.Conversation is { } conversation && credential.Grant.ConversationId is { } own && conversation != own)
+            {
+                return new Denial(DenialReason.ConversationUnknown);
             }
             var agent = (credential.Grant.Agent ?? request.Agent) is { } opened ? directory.Find(credential.Grant.Project, opened) : null;
             // By whatever name the request calls it, it must be the credential's.

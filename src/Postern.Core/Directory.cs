@@ -38,22 +38,24 @@ public sealed class Directory(KeyRing ring)
     {
         var former = agents.GetValueOrDefault(agent.Id);
         agents[agent.Id] = agent;
-        foreach (var alias in agent.Aliases)
+        foreach (var alias in Names(agent))
         {
             aliases[(agent.Project, alias)] = agent.Id;
         }
-        foreach (var alias in former is null ? [] : former.Aliases.Except(agent.Aliases, StringComparer.Ordinal))
+        foreach (var alias in former is null ? [] : Names(former).Except(Names(agent), StringComparer.Ordinal))
         {
             aliases.TryRemove(KeyValuePair.Create((agent.Project, alias), agent.Id));
         }
     }
+
+    private static IEnumerable<string> Names(Agent agent) => agent.Aliases.Append(agent.Id.Uuid);
 
     /// <summary>Forgets an agent.</summary>
     public void Remove(AgentId id)
     {
         if (agents.TryRemove(id, out var agent))
         {
-            foreach (var alias in agent.Aliases)
+            foreach (var alias in Names(agent))
             {
                 aliases.TryRemove(KeyValuePair.Create((agent.Project, alias), id));
             }
@@ -111,6 +113,9 @@ public sealed class Directory(KeyRing ring)
     /// <summary>The later of a key's cut-off and a user's; null when there is none.</summary>
     public DateTimeOffset? CutOff(UserTokenKey key, string subject) =>
         cutOffs.TryGetValue((key.Project, subject), out var ofUser) && !(key.CutOff > ofUser) ? ofUser : key.CutOff;
+
+    /// <summary>The ids of all user-token keys.</summary>
+    public ImmutableArray<string> UserTokenKeys => [.. userTokenKeys.Keys];
 
     /// <summary>The ids of all agents.</summary>
     public ImmutableArray<AgentId> Agents => [.. agents.Keys];

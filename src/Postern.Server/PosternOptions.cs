@@ -156,7 +156,7 @@ internal sealed class SessionOptions
     [Setting("How long neither side may say anything before the session ends.", Min = "1s", Max = "24h")]
     public TimeSpan Idle { get; set; } = TimeSpan.FromMinutes(5);
 
-    [Setting("How long a side may leave what is sent to it unread before the session ends.", Min = "1s", Max = "5m")]
+    [Setting("How long a side may leave what is sent to it unread before the session ends.", Min = "1s", Max = "30s")]
     public TimeSpan SlowReader { get; set; } = TimeSpan.FromSeconds(10);
 
     [Setting("How long the first message of the client is waited for before the conversation starts without it.", Min = "100ms", Max = "1m")]

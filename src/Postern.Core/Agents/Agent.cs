@@ -25,6 +25,15 @@ public sealed record Agent(
     /// <summary>Further names, unique in the project, for clients that demand another form of id.</summary>
     public ImmutableArray<string> Aliases { get; init; } = [];
 
+    /// <summary>What clients that demand a UUID call it: the first alias that is one, else the id's own. It is found by both.</summary>
+    public string Uuid => Aliases.FirstOrDefault(AgentId.IsUuid) ?? Id.Uuid;
+
+    /// <summary>Nobody converses with it yet.</summary>
+    public bool IsDraft { get; init; }
+
+    /// <summary>The domains whose pages may ask for completions; empty is any, and callers that are no page too.</summary>
+    public ImmutableArray<ApprovedDomain> ApprovedDomains { get; init; } = [];
+
     /// <summary>The only dialects that reach it; empty is every one.</summary>
     public ImmutableArray<string> OnlyDialects { get; init; } = [];
 

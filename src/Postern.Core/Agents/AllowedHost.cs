@@ -43,12 +43,7 @@ public readonly record struct AllowedHost
         {
             rest = rest[..slash];
         }
-        if (!rest.All(char.IsAscii) && !TryPunycode(ref rest))
-        {
-            problem = $"'{text}' is not a host name.";
-            return false;
-        }
-        if (!TrySplit(rest.ToLowerInvariant(), out var host, out var port))
+        if (!TrySplitWritten(rest, out var host, out var port))
         {
             problem = $"'{text}' is not a host: write it exactly, such as example.com, app.example.com or localhost:3000, without wildcards, user names or paths.";
             return false;
@@ -76,8 +71,15 @@ public readonly record struct AllowedHost
     public static string HostOf(string origin) =>
         TryParseOrigin(origin, out _, out var host, out var port) ? port == 0 ? host : $"{host}:{port}" : origin;
 
+    /// <summary>Host and port as a person writes them, in lower case and punycode.</summary>
+    internal static bool TrySplitWritten(string text, out string host, out int port)
+    {
+        (host, port) = ("", 0);
+        return (text.All(char.IsAscii) || TryPunycode(ref text)) && TrySplit(text.ToLowerInvariant(), out host, out port);
+    }
+
     // Byte-equal to the canonical form or nothing: System.Uri would accept tabs, user names, back slashes and full-width dots here.
-    private static bool TryParseOrigin(string origin, out string scheme, out string host, out int port)
+    internal static bool TryParseOrigin(string origin, out string scheme, out string host, out int port)
     {
         (scheme, host, port) = ("", "", 0);
         var at = origin.IndexOf("://", StringComparison.Ordinal);
@@ -126,7 +128,7 @@ public readonly record struct AllowedHost
         }
     }
 
-    private static int DefaultPort(string scheme) => scheme == "https" ? 443 : 80;
+    internal static int DefaultPort(string scheme) => scheme == "https" ? 443 : 80;
 
     private static bool IsLocal(string host) => host is "localhost" or "127.0.0.1" or "[::1]";
 }

@@ -45,12 +45,16 @@ public static class AuditNames
     public const string SessionRefused = "session.refused";
     /// <summary>A session ended.</summary>
     public const string SessionEnded = "session.ended";
+    /// <summary>An operator asked for the end of a session.</summary>
+    public const string SessionEndAsked = "session.end_asked";
     /// <summary>An agent was created.</summary>
     public const string AgentCreated = "agent.created";
     /// <summary>An agent was changed.</summary>
     public const string AgentChanged = "agent.changed";
     /// <summary>An agent was deleted.</summary>
     public const string AgentDeleted = "agent.deleted";
+    /// <summary>What a project says about its new agents was changed.</summary>
+    public const string ProjectChanged = "project.changed";
     /// <summary>An API key was created.</summary>
     public const string KeyCreated = "key.created";
     /// <summary>An API key was revoked.</summary>

@@ -10,11 +10,19 @@ public static class SessionPolicy
     /// <summary>The terms of the session, or the first reason against it. Origin first: a wrong page learns nothing of a token.</summary>
     public static Decision<SessionTerms> Decide(Agent agent, VerifiedCredential? credential, ConnectRequest request, DateTimeOffset now) =>
         WrongOrigin(agent, credential, request.Origin) is { } wrongOrigin ? wrongOrigin
+        : request.ChecksDomain && WrongDomain(agent, request) is { } wrongDomain ? wrongDomain
         : credential is null && agent.Access.Private ? new Denial(agent.Access.PrivateByDefault ? DenialReason.AgentPrivateByDefault : DenialReason.CredentialMissing)
         : credential is not null && credential.Grant.StartBy <= now ? new Denial(DenialReason.Expired)
         : credential?.Grant.Subject is { } subject && request.Subject is { } claimed && claimed != subject ? new Denial(DenialReason.SubjectMismatch)
         : request.NeedsMedia && agent.Media is null ? new Denial(DenialReason.MediaMissing)
         : SessionTerms.From(agent.Limits, credential?.Grant, now);
+
+    // Who sends neither header says that it is no page, which anybody may say: a list is for pages alone.
+    private static Denial? WrongDomain(Agent agent, ConnectRequest request) =>
+        agent.ApprovedDomains.IsEmpty ? null
+        : (request.Origin ?? request.Referer) is not { } page ? new Denial(DenialReason.OriginMissing)
+        : agent.ApprovedDomains.Any(domain => domain.Allows(page)) ? null
+        : new Denial(DenialReason.OriginRefused, page.Length <= 300 ? page : page[..300]);
 
     /// <summary>The denial of an origin that agent or credential do not list, null when it may pass.</summary>
     internal static Denial? WrongOrigin(Agent agent, VerifiedCredential? credential, string? origin)

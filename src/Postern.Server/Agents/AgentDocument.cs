@@ -28,7 +28,11 @@ internal static class AgentDocument
             new AgentLimits(MaxDuration(configuration) ?? options.Sessions.MaxDuration, Limit(limits, "agent_concurrency_limit"), Limit(limits, "daily_limit")),
             (Dialects.Dialects.Named(row.Dialect) ?? Dialects.Dialects.All[0]).Credentials(options),
             row.Upstream, configuration)
-        { Aliases = row.Aliases, OnlyDialects = row.OnlyDialects, Media = row.Media };
+        {
+            Aliases = row.Aliases, OnlyDialects = row.OnlyDialects, Media = row.Media,
+            IsDraft = Member(root, "algolia", "status") is { ValueKind: JsonValueKind.String } status && status.ValueEquals("draft"u8),
+            ApprovedDomains = [.. row.Domains.Select(text => ApprovedDomain.TryParse(text, out var domain, out _) ? domain : throw new FormatException("a stored domain cannot be read"))],
+        };
     }
 
     /// <summary>The member at the end of a path of objects, null where there is none.</summary>

@@ -57,7 +57,7 @@ internal static class AgentSettings
     /// <summary>The first of these names that another agent has, as its id or as an alias; null when all are free.</summary>
     public static string? TakenAlias(AgentStore store, ProjectId project, AgentId id, IReadOnlyList<string> aliases) =>
         aliases.FirstOrDefault(alias => store.Read(new AgentId(alias)) is not null)
-        ?? List(store, project).Where(row => row.Id != id).SelectMany(row => row.Aliases).FirstOrDefault(alias => aliases.Contains(alias, StringComparer.Ordinal));
+        ?? List(store, project).Where(row => row.Id != id).SelectMany(row => row.Aliases.Append(row.Id.Uuid)).FirstOrDefault(alias => aliases.Contains(alias, StringComparer.Ordinal));
 
     /// <summary>Sets an agent's further names; null when the project has no such agent.</summary>
     public static Task<AgentRow?> SetAliasesAsync(AgentStore store, ProjectId project, AgentId id, string? keyId, IReadOnlyList<string> aliases) =>

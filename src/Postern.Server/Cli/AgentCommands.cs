@@ -15,7 +15,7 @@ internal static class AgentCommands
         var rows = AgentSettings.List(store.Agents, new ProjectId(context.Line.Option("--project") ?? ProjectId.Default.Value));
         context.Write(rows, ("id", row => row.Id), ("name", row => row.Name), ("dialect", row => row.Dialect),
             ("access", row => AgentDocument.Read(row, context.Options).Access.Private ? "private" : "public"),
-            ("upstream", row => UpstreamSettings.Shown(row.Upstream)), ("created", row => row.CreatedAt));
+            ("upstream", row => (row.Upstream as Upstream.Relay)?.Url ?? UpstreamSettings.Shown(row.Upstream)), ("created", row => row.CreatedAt));
         return 0;
     }
 

@@ -150,7 +150,7 @@ internal abstract class HostedTalk<TMessage>(TalkContext context)
             {
                 await StopAnsweringAsync();
                 await BeforeEndAsync(reason);
-                return await EndAsync(new SessionEnd(reason, 0, detail));
+                return await EndAsync(new SessionEnd(reason, context.Leash.Code, detail));
             }
             for (var acts = 0; answer is { Next.IsCompleted: true } && acts < MostActsAtOnce; acts++)
             {

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using Postern.Core;
 using Postern.Core.Agents;
-using Postern.Core.Sessions;
 using Postern.Server.Agents;
 using Postern.Server.Dialects;
 using Postern.Server.Storage;
@@ -10,8 +9,8 @@ namespace Postern.Server.Flow;
 
 /// <summary>Opens sessions by plain HTTP requests for all dialects: read, admit, then a room that is held or a text that is answered.</summary>
 internal sealed class HttpSessionEndpoint(
-    ConnectionGate gate, ILedger ledger, HeldRooms rooms, ConversationStore conversations, SpeakerStore speakers, LiveSessions live, SessionTimers timers,
-    RefusalLimiter limiter, HostedAgents agents, PosternOptions options, ILogger<HttpSessionEndpoint> log, TimeProvider clock)
+    ConnectionGate gate, HeldRooms rooms, HeldTurns turns, ConversationStore conversations, SpeakerStore speakers, LiveSessions live,
+    RefusalLimiter limiter, HostedAgents agents, PosternOptions options, TimeProvider clock)
 {
     private readonly ConcurrentDictionary<string, Opened> answering = new(StringComparer.Ordinal);
 
@@ -24,11 +23,7 @@ internal sealed class HttpSessionEndpoint(
         }
         foreach (var route in dialect.Turns)
         {
-            Map(routes, dialect, route, context => TurnAsync(context, route, route.Read, (opened, acts) => WholeAsync(context, route, opened, acts)));
-        }
-        foreach (var route in dialect.Streams)
-        {
-            Map(routes, dialect, route, context => TurnAsync(context, route, route.Read, (opened, acts) => StreamAsync(context, route, opened, acts)));
+            Map(routes, dialect, route, context => TurnAsync(context, route));
         }
         foreach (var route in dialect.HangUps)
         {
@@ -87,58 +82,31 @@ internal sealed class HttpSessionEndpoint(
         await HttpAnswers.WriteAsync(context, route.Write(opened));
     }
 
-    private async Task TurnAsync(HttpContext context, HttpRoute route, Func<WireRequest, Decision<SpokenRequest>> read, Func<Opened, IAsyncEnumerable<AgentAct>, Task> answer)
+    private async Task TurnAsync(HttpContext context, TurnRoute route)
     {
-        if ((await OpenAsync(context, read, hosted: true)).IsDenied(out var denial, out var opened))
+        if ((await OpenAsync(context, route.Read, hosted: true)).IsDenied(out var denial, out var opened))
         {
             await RefuseAsync(context, route, denial);
             return;
         }
-        var (session, leash) = (opened.Session, new Leash());
-        var end = new SessionEnd(SessionEndReason.InternalError, Frames.Abnormal);
-        live.Add(session, leash);
-        answering[session.Id] = opened;
+        answering[opened.Session.Id] = opened;
         try
         {
-            using var longest = timers.Schedule(leash, session.Terms.EndBy - session.StartedAt);
-            await using var recorder = new ConversationRecorder(conversations, session, clock, opened.Request.Conversation);
+            await using var recorder = new ConversationRecorder(conversations, opened.Session, clock, opened.Request.Conversation);
             recorder.Begin(Opening.None with { ClaimedSubject = opened.Request.Connect.Subject }, textOnly: true);
-            await answer(opened, ActsAsync(opened, recorder, leash, context.RequestAborted));
-            end = leash.TryGet(out var reason, out var detail) ? new SessionEnd(reason, Frames.NoCode, detail) : new SessionEnd(SessionEndReason.AgentClosed, Frames.NoCode);
-            await recorder.EndAsync(end);
-        }
-        catch (Exception e) when (e is IOException or OperationCanceledException)
-        {
-            end = new SessionEnd(SessionEndReason.ClientClosed, Frames.Abnormal, "the connection was lost");
+            await turns.HoldAsync(context, opened.Session, async leash =>
+            {
+                await turns.SendAsync(context, route.Answer(opened), leash, await AnswerAsync(opened, recorder, leash, context.RequestAborted));
+                return null;
+            }, recorder.EndAsync);
         }
         finally
         {
-            await SessionEnding.WriteAsync(ledger, session, end, Address(context), clock.GetUtcNow(), log);
-            answering.TryRemove(session.Id, out _);
-            live.Remove(session.Id);
+            answering.TryRemove(opened.Session.Id, out _);
         }
     }
 
-    private static async Task WholeAsync(HttpContext context, TurnRoute route, Opened opened, IAsyncEnumerable<AgentAct> acts)
-    {
-        var all = new List<AgentAct>();
-        await foreach (var act in acts)
-        {
-            all.Add(act);
-        }
-        await HttpAnswers.WriteAsync(context, route.Write(opened, all));
-    }
-
-    private static async Task StreamAsync(HttpContext context, StreamRoute route, Opened opened, IAsyncEnumerable<AgentAct> acts)
-    {
-        context.Response.ContentType = route.ContentType;
-        await foreach (var piece in route.Write(opened, acts))
-        {
-            await context.Response.BodyWriter.WriteAsync(piece, context.RequestAborted);
-        }
-    }
-
-    private IAsyncEnumerable<AgentAct> ActsAsync(Opened opened, ConversationRecorder recorder, Leash leash, CancellationToken ct)
+    private async ValueTask<IAsyncEnumerable<AgentAct>> AnswerAsync(Opened opened, ConversationRecorder recorder, Leash leash, CancellationToken ct)
     {
         if (opened.Request.Text is not { } text)
         {
@@ -146,7 +114,14 @@ internal sealed class HttpSessionEndpoint(
         }
         var earlier = opened.Request.Conversation is { } id && conversations.Read(id) is { } row ? conversations.ReadTurns(row) : [];
         var conversation = earlier.Select(turn => new Said(turn.Role == TurnRole.User ? SaidBy.User : SaidBy.Agent, turn.Message)).Append(new Said(SaidBy.User, text));
-        return new HeldAnswer(agents.For(opened.Session, ConversationPlan.OfTexts(opened.Session)), recorder, leash).AnswerAsync(new AgentTurn([.. conversation]), ct);
+        await recorder.AddAsync(TurnRole.User, text);
+        return new HeldAnswer(agents.For(opened.Session, ConversationPlan.OfTexts(opened.Session)), leash, async acts =>
+        {
+            if (string.Concat(acts.OfType<AgentAct.Piece>().Select(piece => piece.Text)) is { Length: > 0 } said)
+            {
+                await recorder.AddAsync(TurnRole.Agent, said);
+            }
+        }).AnswerAsync(new AgentTurn([.. conversation]), ct);
     }
 
     private async Task HangUpAsync(HttpContext context, HangUpRoute route)

@@ -11,7 +11,7 @@ internal sealed class Leash
     private TaskCompletionSource? ended;
     private CancellationTokenSource? cancellation;
 
-    private sealed record Cut(SessionEndReason Reason, string Detail);
+    private sealed record Cut(SessionEndReason Reason, string Detail, ushort Code);
 
     /// <summary>Completes when the session is to end; made when first asked for.</summary>
     public Task Ended
@@ -44,15 +44,18 @@ internal sealed class Leash
         lock (this) cancellation = null;
     }
 
+    /// <summary>The close code that RFC 6455 has for what the client broke; 0 where nothing of it was broken.</summary>
+    public ushort Code => Volatile.Read(ref cut)?.Code ?? 0;
+
     /// <summary>Ends the session; false when something else did before.</summary>
-    public bool End(SessionEndReason reason, string detail = "")
+    public bool End(SessionEndReason reason, string detail = "", ushort code = 0)
     {
         Action? told;
         CancellationTokenSource? waited;
         lock (this)
         {
             if (cut is not null) return false;
-            cut = new(reason, detail);
+            cut = new(reason, detail, code);
             (told, listeners) = (listeners, null);
             (waited, cancellation) = (cancellation, null);
         }

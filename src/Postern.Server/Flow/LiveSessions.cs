@@ -15,9 +15,6 @@ internal sealed class LiveSessions
     /// <summary>How many live.</summary>
     public int Count => sessions.Count;
 
-    /// <summary>Those that live now.</summary>
-    public IReadOnlyList<Session> All => [.. sessions.Values.Select(one => one.Session)];
-
     /// <summary>Puts a session on its leash.</summary>
     public void Add(Session session, Leash leash)
     {

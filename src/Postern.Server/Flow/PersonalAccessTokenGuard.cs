@@ -2,6 +2,7 @@ using Microsoft.Extensions.Primitives;
 using Postern.Core;
 using Postern.Core.Credentials;
 using Postern.Server.Dialects;
+using Postern.Server.Dialects.Convai;
 using Postern.Server.Dialects.ElevenLabs;
 
 namespace Postern.Server.Flow;
@@ -16,12 +17,12 @@ internal sealed class TakesPersonalAccessToken
 /// Refuses a personal access token on every route that is not marked for it, unknown ones too, before any work. It stands after the
 /// routing, which has decided what a path means: letter case, slashes and percent-encoding cannot tell the two apart (attack B13).
 /// </summary>
-internal sealed class PersonalAccessTokenGuard(RequestDelegate next, ConnectionGate gate, HttpDialect dialect, TimeProvider clock)
+internal sealed class PersonalAccessTokenGuard(RequestDelegate next, ConnectionGate gate, TimeProvider clock)
 {
     private static readonly string Prefix = CredentialKind.PersonalAccessToken.Prefix();
 
     // Every header that any route reads a credential from.
-    private readonly string[] slots = ["Authorization", ElevenLabsDialect.KeyHeader, .. dialect.CredentialHeaders];
+    private readonly string[] slots = ["Authorization", ElevenLabsDialect.KeyHeader, .. Dialects.Dialects.All.OfType<HttpDialect>().SelectMany(dialect => dialect.CredentialHeaders)];
 
     public Task InvokeAsync(HttpContext context)
     {
@@ -31,7 +32,7 @@ internal sealed class PersonalAccessTokenGuard(RequestDelegate next, ConnectionG
         }
         gate.Refuse(new Denial(DenialReason.WrongKind, "a personal access token on " + ((context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "no route")),
             context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow());
-        return HttpAnswers.WriteAsync(context, dialect.Misplaced);
+        return HttpAnswers.WriteAsync(context, ConvaiDialect.Misplaced);
     }
 
     private bool Carries(IHeaderDictionary headers)

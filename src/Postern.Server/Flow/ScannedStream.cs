@@ -74,7 +74,7 @@ internal sealed class ScannedStream(Stream client, Leash leash, RelayLimits limi
         passable += scan.Pass;
         if (scan.Fault is { } fault)
         {
-            leash.End(fault.Reason, fault.Detail);
+            leash.End(fault.Reason, fault.Detail, fault.CloseCode);
         }
         over = scan.Fault is not null || scan.Close is not null;
     }

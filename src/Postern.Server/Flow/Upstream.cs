@@ -4,6 +4,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
+using Postern.Server.Hosting;
 
 namespace Postern.Server.Flow;
 
@@ -101,6 +102,7 @@ internal static class Upstream
             var socket = new Socket(addresses[i].AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
             try
             {
+                DeadPeers.Watch(socket);
                 await socket.ConnectAsync(new IPEndPoint(addresses[i], port), ct);
                 return socket;
             }

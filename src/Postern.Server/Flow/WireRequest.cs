@@ -14,6 +14,9 @@ internal sealed record WireRequest(
     /// <summary>The values of the route's own parameters.</summary>
     public RouteValueDictionary Route { get; init; } = [];
 
+    /// <summary>What stood in the path before that of the route; empty as a rule.</summary>
+    public string PathBase { get; init; } = "";
+
     /// <summary>The fields of a form; null when the body is none.</summary>
     public IFormCollection? Form { get; init; }
 
@@ -23,7 +26,7 @@ internal sealed record WireRequest(
     /// <summary>The facts of <paramref name="context"/>.</summary>
     public static WireRequest From(
         HttpContext context, IReadOnlyList<string>? protocols = null, ReadOnlyMemory<byte> body = default, PosternOptions? options = null) =>
-        new(context.Request.Query, context.Request.Headers, context.Connection.RemoteIpAddress?.ToString(), protocols ?? [], body) { Route = context.Request.RouteValues, Options = options ?? Unset };
+        new(context.Request.Query, context.Request.Headers, context.Connection.RemoteIpAddress?.ToString(), protocols ?? [], body) { Route = context.Request.RouteValues, PathBase = context.Request.PathBase.Value ?? "", Options = options ?? Unset };
 
     /// <summary>A header's value; null when absent.</summary>
     public string? Header(string name) => Single(Headers[name]);

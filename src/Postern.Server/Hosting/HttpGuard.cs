@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Primitives;
+using Postern.Server.Dialects.Algolia;
 using Postern.Server.Observability;
 
 namespace Postern.Server.Hosting;
@@ -57,7 +58,7 @@ internal sealed class HttpGuard(RequestDelegate next, PosternOptions options, IL
             if (headers.ContentLength is not null || headers.ContainsKey("X-Content-Length"))
                 return (400, "Content-Length and Transfer-Encoding do not go together.");
         }
-        if (headers.ContentEncoding.Count > 0) return (415, "Compressed bodies are not read: send it without Content-Encoding.");
+        if (headers.ContentEncoding is not [] && !(headers.ContentEncoding is ["gzip"] && AlgoliaPaths.Covers(request.Path))) return (415, "Compressed bodies are not read: send it without Content-Encoding.");
         if (features.Get<IHttpRequestFeature>()?.RawTarget is not ['/', ..]) return (400, "The request target must be a path.");
         return IsOurs(request.Host) ? null : (400, "This server does not answer to that host name: the setting AllowedHosts names those it answers to.");
     }

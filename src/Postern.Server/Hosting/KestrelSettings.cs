@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
 namespace Postern.Server.Hosting;
 
@@ -18,6 +19,12 @@ internal static class KestrelSettings
             Protect(server, options);
             if (options.Http is { } http) server.Listen(http, listen => listen.Protocols = HttpProtocols.Http1);
             if (options.Https is { } https) server.Listen(https, listen => Secure(listen, certificates ?? throw new InvalidOperationException("HTTPS needs certificates.")));
+        });
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = static endpoint =>
+        {
+            var socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
+            DeadPeers.Watch(socket);
+            return socket;
         });
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.Shutdown.Grace + TimeSpan.FromSeconds(5));
     }

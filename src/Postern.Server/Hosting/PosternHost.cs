@@ -23,12 +23,13 @@ internal sealed class PosternHost : IAsyncDisposable
     private readonly Store store;
     private readonly CertificateSource? certificates;
     private readonly LiveSessions live;
+    private readonly DailySweep sweep;
     private readonly PosternOptions options;
     private readonly TimeProvider clock;
 
     private PosternHost(
-        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, PosternOptions options, TimeProvider clock) =>
-        (this.app, this.node, this.store, this.certificates, this.live, this.options, this.clock) = (app, node, store, certificates, live, options, clock);
+        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, DailySweep sweep, PosternOptions options, TimeProvider clock) =>
+        (this.app, this.node, this.store, this.certificates, this.live, this.sweep, this.options, this.clock) = (app, node, store, certificates, live, sweep, options, clock);
 
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
@@ -69,11 +70,12 @@ internal sealed class PosternHost : IAsyncDisposable
 
             var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node.Name, options.Limits.PublicSessionsPerAddress);
             var live = new LiveSessions();
-            store.Feed.Changed += (kind, id) => Revoke(live, directory, kind, id);
+            store.Feed.Changed += (kind, id) => EndBy(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
             await app.StartAsync();
-            return new PosternHost(app, node, store, certificates, live, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
+            var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
+            return new PosternHost(app, node, store, certificates, live, sweep, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -99,6 +101,7 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             await app.StopAsync(grace.Token);
         }
+        await sweep.DisposeAsync();
         await app.DisposeAsync();
         certificates?.Dispose();
         await store.DisposeAsync();
@@ -116,7 +119,7 @@ internal sealed class PosternHost : IAsyncDisposable
         AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
-        app.UseMiddleware<PersonalAccessTokenGuard>(gate, Dialects.Dialects.All.OfType<Dialects.HttpDialect>().First(), clock);
+        app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
         var mints = new MintEndpoint(mint, directory, address, limiter, options, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
@@ -131,10 +134,13 @@ internal sealed class PosternHost : IAsyncDisposable
             connects.Map(app, dialect);
         }
         var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
-        var sessionsByHttp = new HttpSessionEndpoint(gate, ledger, rooms, store.Conversations, store.Speakers, live, timers, limiter, agents, options, app.Services.GetRequiredService<ILogger<HttpSessionEndpoint>>(), clock);
+        var turns = new HeldTurns(gate, ledger, live, timers, app.Services.GetRequiredService<ILogger<HeldTurns>>(), clock);
+        var sessionsByHttp = new HttpSessionEndpoint(gate, rooms, turns, store.Conversations, store.Speakers, live, limiter, agents, options, clock);
+        var completions = new CompletionEndpoint(gate, turns, store.Conversations, live, limiter, agents, clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
         {
             sessionsByHttp.Map(app, dialect);
+            completions.Map(app, dialect);
         }
         Dialects.Realtime.Calls.Map(app);
         var rest = new RestAccess(directory, limiter);
@@ -143,12 +149,18 @@ internal sealed class PosternHost : IAsyncDisposable
         new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
         var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
+        new UserConversationsRest(algolia, store.Conversations, store.Votes, directory, clock).Map(app);
+        new FeedbackRest(algolia, store.Votes, directory, clock).Map(app);
+        new MemoryRest(algolia, store.Memory, directory, clock).Map(app);
+        new UserDataRest(algolia, store, clock).Map(app);
         new SecretKeysRest(algolia, store.UserTokenKeys, store.UserTokenUse, store.Feed, directory).Map(app);
+        new StudioAgentsRest(algolia, store.Agents, store.Feed, directory, options, clock).Map(app);
+        new AllowedDomainsRest(algolia, store.Domains, store.Feed, directory).Map(app);
         AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
         new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
         new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
-        new SessionsAdmin(admin, live).Map(app);
+        new SessionsAdmin(admin, store.Database, store.Writer, store.Feed, clock).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
         new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
         OpenApi.Map(app);
@@ -157,11 +169,15 @@ internal sealed class PosternHost : IAsyncDisposable
     }
 
     // A personal access token is judged when a session begins and never again: revoking it ends nothing that runs.
-    private static void Revoke(LiveSessions live, Core.Directory directory, string kind, string id)
+    private static void EndBy(LiveSessions live, Core.Directory directory, string kind, string id)
     {
         if (kind == "revocation")
         {
             live.End(session => session.Credential is { Kind: not CredentialKind.PersonalAccessToken } credential && credential.Id.Value == id, SessionEndReason.Revoked);
+        }
+        if (kind == SessionsAdmin.EndAsked)
+        {
+            live.End(session => session.Id == id, SessionEndReason.Operator);
         }
         if (kind == "agent" && directory.Find(new AgentId(id)) is null)
         {

@@ -19,6 +19,15 @@ internal static partial class Log
     [LoggerMessage(1011, LogLevel.Error, "Certificate {Path} changed but cannot be used, the old one stays: {Reason}")]
     public static partial void CertificateKept(ILogger log, string path, string reason);
 
+    [LoggerMessage(1020, LogLevel.Information, "Sweeping project {Project}: {Conversations} conversations and {Messages} single messages older than {Days} days so far")]
+    public static partial void Sweeping(ILogger log, string project, int conversations, int messages, int days);
+
+    [LoggerMessage(1021, LogLevel.Information, "Swept project {Project}: {Conversations} conversations and {Messages} single messages older than {Days} days")]
+    public static partial void Swept(ILogger log, string project, int conversations, int messages, int days);
+
+    [LoggerMessage(1022, LogLevel.Error, "The sweep was broken off, the next one does what is left: {Reason}")]
+    public static partial void SweepFailed(ILogger log, string reason);
+
     [LoggerMessage(2001, LogLevel.Error, "A defect: {Method} {Route} ended in {Exception}")]
     public static partial void RequestFailed(ILogger log, string method, string route, string exception);
 

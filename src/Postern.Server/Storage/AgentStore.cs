@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Data.Common;
+using System.Globalization;
 using System.Text.Json;
 using Postern.Core.Agents;
 using Postern.Core.Audit;
@@ -17,6 +18,12 @@ internal sealed record AgentRow(
     /// <summary>Further names, unique in the project.</summary>
     public ImmutableArray<string> Aliases { get; init; } = [];
 
+    /// <summary>Domains whose pages may ask for completions.</summary>
+    public ImmutableArray<string> Domains { get; init; } = [];
+
+    /// <summary>What clients that demand a UUID call it.</summary>
+    public string Uuid => Aliases.FirstOrDefault(AgentId.IsUuid) ?? Id.Uuid;
+
     /// <summary>The only dialects that reach it; empty is every one.</summary>
     public ImmutableArray<string> OnlyDialects { get; init; } = [];
 
@@ -24,8 +31,11 @@ internal sealed record AgentRow(
     public MediaServer? Media { get; init; }
 }
 
+/// <summary>By what agents are listed; those alike stand by their ids.</summary>
+internal enum AgentOrder { Created, Name, CallsOfAWeek }
+
 /// <summary>Which agents to list. <paramref name="After"/> is the last one of the page before.</summary>
-internal sealed record AgentQuery(ProjectId Project, string Search, bool Descending, bool ByName, int Limit, (string Sort, string Id)? After);
+internal sealed record AgentQuery(ProjectId Project, string Search, bool Descending, AgentOrder Order, int Limit, (string Sort, string Id)? After);
 
 /// <summary>A project's own settings for new agents; null is the installation's.</summary>
 internal sealed record ProjectDefaults(string? Dialect, string? Access);
@@ -83,7 +93,7 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
     });
 
     /// <summary>The agent of this id, of whatever project.</summary>
-    public AgentRow? Read(AgentId id) => WithAliases(ReadRows($"select {Columns} from agent where id = $1", id.Value)).SingleOrDefault();
+    public AgentRow? Read(AgentId id) => WithTexts(ReadRows($"select {Columns} from agent where id = $1", id.Value)).SingleOrDefault();
 
     /// <summary>What the project says about its new agents.</summary>
     public ProjectDefaults ReadDefaults(ProjectId project)
@@ -94,22 +104,62 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         return reader.Read() ? new ProjectDefaults(reader.Text(0), reader.Text(1)) : new ProjectDefaults(null, null);
     }
 
-    /// <summary>All agents of all projects.</summary>
-    public IEnumerable<AgentRow> ReadAll() => WithAliases(ReadRows($"select {Columns} from agent order by created_at, id"));
-
-    /// <summary>One page, at most <see cref="AgentQuery.Limit"/> rows.</summary>
-    public List<AgentRow> List(AgentQuery query)
+    /// <summary>Sets what the project says about its new agents; false when there is no such project.</summary>
+    public Task<bool> SetDefaultsAsync(ProjectId project, ProjectDefaults defaults) => writer.WriteAsync(transaction =>
     {
-        var sort = query.ByName ? "name" : "created_at";
-        var (compare, order) = query.Descending ? ("<", "desc") : (">", "asc");
-        var after = query.After is null ? "" : $" and ({sort}, id) {compare} ($4, $5)";
-        var sql = $"select {Columns} from agent where project_id = $1 and lower(name) like $2 escape '\\' {after} order by {sort} {order}, id {order} limit $3";
+        if (transaction.Execute("update project set dialect = $1, default_access = $2 where id = $3", defaults.Dialect, defaults.Access, project.Value) == 0)
+        {
+            return false;
+        }
+        transaction.Audit(new AuditEvent(clock.GetUtcNow(), AuditNames.ProjectChanged)
+        {
+            Project = project, Detail = $"dialect {defaults.Dialect ?? "of the settings"}, access {defaults.Access ?? "of the settings"}",
+        });
+        return true;
+    });
+
+    /// <summary>All agents of all projects.</summary>
+    public IEnumerable<AgentRow> ReadAll() => WithTexts(ReadRows($"select {Columns} from agent order by created_at, id"));
+
+    /// <summary>One page, at most <see cref="AgentQuery.Limit"/> rows, each with what it is sorted by.</summary>
+    public List<(AgentRow Row, string Sort)> List(AgentQuery query)
+    {
         // Both databases fold ASCII alone.
         var like = "%" + string.Concat(query.Search.Select(c => char.IsAscii(c) ? char.ToLowerInvariant(c) : c)).Replace("\\", "\\\\", StringComparison.Ordinal).Replace("%", "\\%", StringComparison.Ordinal).Replace("_", "\\_", StringComparison.Ordinal) + "%";
-        return query.After is { } last
-            ? ReadRows(sql, query.Project.Value, like, query.Limit, query.ByName ? last.Sort : long.Parse(last.Sort, System.Globalization.CultureInfo.InvariantCulture), last.Id)
-            : ReadRows(sql, query.Project.Value, like, query.Limit);
+        List<object> values = [query.Project.Value, like, query.Limit];
+        var (sort, calls) = query.Order switch
+        {
+            AgentOrder.Created => ("created_at", ""),
+            AgentOrder.Name => ("name", ""),
+            AgentOrder.CallsOfAWeek => ("coalesce(calls, 0)",
+                $" left join (select agent_id, count(*) as calls from session where started_at > {Add(clock.GetUtcNow().AddDays(-7).ToUnixTimeMilliseconds())} group by agent_id) as called on called.agent_id = agent.id"),
+            _ => throw new ArgumentOutOfRangeException(nameof(query)),
+        };
+        var (compare, order) = query.Descending ? ("<", "desc") : (">", "asc");
+        var after = query.After is not { } last ? ""
+            : $" and ({sort}, id) {compare} ({Add(query.Order == AgentOrder.Name ? last.Sort : long.Parse(last.Sort, CultureInfo.InvariantCulture))}, {Add(last.Id)})";
+        using var connection = database.Open();
+        using var command = Database.Command(connection,
+            $"select {Columns}, {sort} from agent{calls} where project_id = $1 and lower(name) like $2 escape '\\'{after} order by {sort} {order}, id {order} limit $3", [.. values]);
+        using var reader = command.ExecuteReader();
+        var rows = new List<(AgentRow, string)>();
+        while (reader.Read())
+        {
+            rows.Add((Row(reader), Convert.ToString(reader.GetValue(13), CultureInfo.InvariantCulture)!));
+        }
+        return rows;
+
+        string Add(object value)
+        {
+            values.Add(value);
+            return $"${values.Count}";
+        }
     }
+
+    /// <summary>The project's agents, oldest first, and how many there are in all.</summary>
+    public (IEnumerable<AgentRow> Rows, long Total) List(ProjectId project, int limit, long offset) => (
+        WithTexts(ReadRows($"select {Columns} from agent where project_id = $1 order by created_at, id limit $2 offset $3", project.Value, limit, offset)),
+        database.Query("select count(*) from agent where project_id = $1", static reader => reader.GetInt64(0), project.Value)[0]);
 
     private List<AgentRow> ReadRows(string sql, params ReadOnlySpan<object?> values)
     {
@@ -133,19 +183,22 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
         { OnlyDialects = [.. reader.GetString(10).Split(' ', StringSplitOptions.RemoveEmptyEntries)], Media = OpenMedia(id, reader) };
     }
 
-    private IEnumerable<AgentRow> WithAliases(List<AgentRow> rows)
+    private IEnumerable<AgentRow> WithTexts(List<AgentRow> rows)
     {
-        using var connection = database.Open();
-        using var command = Database.Command(connection, "select agent_id, alias from agent_alias where $1 = '' or agent_id = $1 order by alias", rows is [var only] ? only.Id.Value : "");
-        using var reader = command.ExecuteReader();
-        var aliases = new List<(string Agent, string Alias)>();
-        while (reader.Read())
+        if (rows.Count == 0)
         {
-            aliases.Add((reader.GetString(0), reader.GetString(1)));
+            return [];
         }
-        var byAgent = aliases.ToLookup(pair => pair.Agent, pair => pair.Alias, StringComparer.Ordinal);
-        return [.. rows.Select(row => row with { Aliases = [.. byAgent[row.Id.Value]] })];
+        var only = rows is [var one] ? one.Id.Value : "";
+        var (aliases, domains) = (Texts("agent_alias", "alias", only), Texts("agent_domain", "domain", only));
+        return [.. rows.Select(row => row with { Aliases = [.. aliases[row.Id.Value]], Domains = [.. domains[row.Id.Value]] })];
     }
+
+    // Of one agent, or of all.
+    [System.Diagnostics.CodeAnalysis.SuppressMessage("Security", "CA2100", Justification = "Names are constants of this class.")]
+    private ILookup<string, string> Texts(string table, string column, string agent) => database.Query(
+        $"select agent_id, {column} from {table} where $1 = '' or agent_id = $1 order by {column}", static reader => (Agent: reader.GetString(0), Text: reader.GetString(1)), agent)
+        .ToLookup(pair => pair.Agent, pair => pair.Text, StringComparer.Ordinal);
 
     // Unique in the project: the primary key refuses a second agent of the same alias.
     private static void InsertAliases(WriteTransaction transaction, AgentRow row)

@@ -57,8 +57,8 @@ internal static class ConversationMove
             var message = transaction.Read("select role, message, at from former_turn where conversation_id = $1 and position = $2",
                 reader => Message.Of($"turn_{position}", reader.GetString(0) == "user" ? TurnRole.User : TurnRole.Agent, reader.GetString(1), reader.Time(2)), id, position)!;
             title ??= message.Role == TurnRole.User ? ConversationTitle.Of(message.Text) : null;
-            transaction.Execute("insert into message (conversation, id, role, from_agent, sealed, at) values ($1, $2, $3, $4, $5, $6)",
-                seq, message.Id, message.Role == TurnRole.User ? "user" : "agent", message.Role == TurnRole.Agent ? 1 : 0, seal.Seal(message), message.At.ToUnixTimeMilliseconds());
+            transaction.Execute("insert into message (conversation, id, role, from_agent, sealed, at) values ($1, $2, $3, 0, $4, $5)",
+                seq, message.Id, message.Role == TurnRole.User ? "user" : "agent", seal.Seal(message), message.At.ToUnixTimeMilliseconds());
         }
         transaction.Execute("update conversation set title = $1 where seq = $2", seal.SealTitle(title), seq);
     }

@@ -34,8 +34,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
     {
         var (owner, id, seal) = (change.Owner, change.Id, new ConversationSeal(secrets, change.Owner, change.Id));
         var initiation = seal.SealInitiation(change.Start?.Initiation ?? "");
-        var messages = change.Turns.Select(turn => Message.Of(change.IdOf(turn), turn.Role, turn.Message, turn.At)
-            with { FromAgent = turn.Role == TurnRole.Agent }).ToList();
+        var messages = change.Turns.Select(turn => Message.Of(change.IdOf(turn), turn.Role, turn.Message, turn.At)).ToList();
         var added = Seal(seal, messages);
         return writer.WriteAsync(transaction =>
         {
@@ -131,6 +130,20 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
         return (database.Query(string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where {where} order by active_at desc, seq desc limit ${values.Count - 1} offset ${values.Count}"),
             Row, [.. values]), total);
     }
+
+    /// <summary>As above in the order in which they began to be stored, from after a number on: nothing is left out or repeated while others write.</summary>
+    public List<ConversationRow> ListBySeq(ConversationListing listing, long after)
+    {
+        var values = new List<object?>();
+        var where = listing.Where(values);
+        values.AddRange([after, listing.Limit]);
+        return database.Query(string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where {where} and seq > ${values.Count - 1} order by seq limit ${values.Count}"),
+            Row, [.. values]);
+    }
+
+    /// <summary>All of a user's conversations, with whatever agent.</summary>
+    public List<ConversationRow> ReadAll(ProjectId project, string subject) => database.Query(
+        $"select {Columns} from conversation where project_id = $1 and subject = $2 order by seq", Row, project.Value, subject);
 
     /// <summary>Deletes what a listing finds, some hundreds at a time; returns how many.</summary>
     public async Task<int> DeleteAsync(ConversationListing listing, string? keyId, DateTimeOffset now)

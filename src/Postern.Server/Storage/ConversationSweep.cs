@@ -16,9 +16,21 @@ internal sealed class ConversationSweep(Database database, GroupedWriter writer)
     private const int Batch = 500;
     private static readonly TimeSpan Period = TimeSpan.FromHours(23);
 
-    /// <summary>Whether it is this process's turn: of all nodes one sweeps a day.</summary>
-    public Task<bool> TakeTurnAsync(DateTimeOffset now) => writer.WriteAsync(transaction => transaction.Execute(
-        "update counter set value = $1 where name = 'conversation_sweep' and value < $2", now.ToUnixTimeMilliseconds(), (now - Period).ToUnixTimeMilliseconds()) > 0);
+    /// <summary>
+    /// Whether it is this process's turn: of all nodes one sweeps a day. With its turn it forgets the directory's changes that were there at
+    /// the turn before; a node that has not seen those reads everything again (see DirectoryFeed).
+    /// </summary>
+    public Task<bool> TakeTurnAsync(DateTimeOffset now) => writer.WriteAsync(transaction =>
+    {
+        transaction.LockDirectory();
+        if (transaction.Execute("update counter set value = $1 where name = 'conversation_sweep' and value < $2", now.ToUnixTimeMilliseconds(), (now - Period).ToUnixTimeMilliseconds()) == 0)
+        {
+            return false;
+        }
+        transaction.Execute("delete from change where seq < (select value from counter where name = 'change_kept_from')");
+        transaction.Execute("update counter set value = (select value from counter where name = 'change') where name = 'change_kept_from'");
+        return true;
+    });
 
     /// <summary>Sweeps every project; tells after each batch how far it is.</summary>
     public async Task<IReadOnlyList<SweepProgress>> RunAsync(DateTimeOffset now, Action<SweepProgress> progress, CancellationToken ct)

@@ -66,7 +66,12 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
         try
         {
             var asked = clock.GetUtcNow();
-            foreach (var (seq, kind, id) in ReadChanges())
+            var changes = ReadChanges();
+            if (changes is [var first, ..] && first.Seq != seen + 1)
+            {
+                ApplyAll(); // this node was away for longer than changes are kept: what is missing could be a revocation
+            }
+            foreach (var (seq, kind, id) in changes)
             {
                 Apply(kind, id);
                 seen = seq;
@@ -106,6 +111,22 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
             {
                 // Whatever it was, revocations must go on arriving. FreshAt tells how old the view is; readiness and the gate go by it.
             }
+        }
+    }
+
+    private void ApplyAll()
+    {
+        var now = clock.GetUtcNow();
+        var all = new List<(string Kind, string Id)> { ("signing_key", "") };
+        all.AddRange(keys.ReadApiKeys().Select(key => ("key", key.Id)));
+        all.AddRange(directory!.Agents.Concat(agents.ReadAll().Select(row => row.Id)).Distinct().Select(id => ("agent", id.Value)));
+        all.AddRange(directory.UserTokenKeys.Concat(userTokenKeys.ReadAll().Select(row => row.Id)).Distinct().Select(id => (UserTokenKeyStore.KeyChange, id)));
+        all.AddRange(userTokenKeys.ReadCutOffs().Select(cut => (UserTokenKeyStore.CutOffChange, $"{cut.Project}\n{cut.Subject}")));
+        all.AddRange(credentials.ReadRevocations(now).Select(revoked => ("revocation", revoked.Id.Value)));
+        foreach (var (kind, id) in all)
+        {
+            Apply(kind, id);
+            Changed?.Invoke(kind, id);
         }
     }
 

@@ -42,3 +42,39 @@ internal sealed record MemoryQuery(Core.Projects.ProjectId Project, Core.Agents.
     public int Limit { get; init; } = int.MaxValue;
     public long Offset { get; init; }
 }
+
+/// <summary>What to look for in a memory.</summary>
+/// <param name="Texts">Each word counts.</param>
+internal sealed record MemorySearch(IReadOnlyList<string> Texts, int Limit)
+{
+    private const int ShortestWord = 3;
+    private readonly HashSet<string> words = [.. Texts.SelectMany(Words)];
+
+    /// <summary>With one of these; empty is any.</summary>
+    public IReadOnlyList<string> Topics { get; init; } = [];
+    public string? Kind { get; init; }
+
+    /// <summary>Whether a record may be found at all.</summary>
+    public bool Admits(MemoryRecord record) => (Kind is null || record.Kind == Kind) && (Topics.Count == 0 || Topics.Intersect(record.Content.Topics, StringComparer.Ordinal).Any());
+
+    /// <summary>How many of the words stand in it.</summary>
+    public int Hits(MemoryRecord record) =>
+        new[] { record.Content.Text, record.Content.RawExtract }.Concat(record.Content.Keywords).Concat(record.Content.Tags).Concat(record.Content.RecallTriggers)
+            .SelectMany(Words).Distinct(StringComparer.Ordinal).Count(words.Contains);
+
+    // Letters and digits in whatever case; the short ones stand everywhere.
+    private static IEnumerable<string> Words(string text)
+    {
+        for (int start = 0, i = 0; i <= text.Length; i++)
+        {
+            if (i == text.Length || !char.IsLetterOrDigit(text[i]))
+            {
+                if (i - start >= ShortestWord)
+                {
+                    yield return text[start..i].ToLowerInvariant();
+                }
+                start = i + 1;
+            }
+        }
+    }
+}

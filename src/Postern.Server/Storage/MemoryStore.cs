@@ -44,6 +44,15 @@ internal sealed class MemoryStore(Database database, GroupedWriter writer, Secre
             Row, [.. values]), total);
     }
 
+    /// <summary>All that any agent of the project remembers of this user.</summary>
+    public List<MemoryRecord> ReadAll(ProjectId project, string subject) => database.Query(
+        $"select {Columns} from memory where project_id = $1 and subject = $2 order by created_at, id", Row, project.Value, subject);
+
+    /// <summary>What of this user's memory has most to do with what is looked for, the nearest first. Their limit keeps it in memory.</summary>
+    public List<MemoryRecord> Search(Owner owner, MemorySearch search) =>
+        [.. Read(owner).Where(search.Admits).Select(record => (Record: record, Hits: search.Hits(record))).Where(found => found.Hits > 0)
+            .OrderByDescending(found => found.Hits).Take(search.Limit).Select(found => found.Record)];
+
     /// <summary>The record of this id: of this subject alone unless that is null.</summary>
     public MemoryRecord? Find(ProjectId project, AgentId agent, string? subject, string id) => database.Query(
         $"select {Columns} from memory where id = $1 and project_id = $2 and agent_id = $3 and ($4 = 0 or subject = $5)",

@@ -34,6 +34,7 @@ internal sealed class Store : IAsyncDisposable
         Memory = new MemoryStore(Database, Writer, secrets, options.Memory);
         UserData = new UserData(Database, Writer);
         Sweep = new ConversationSweep(Database, Writer);
+        Domains = new DomainStore(Database, Writer, clock);
         Speakers = new SpeakerStore(Database, Writer, clock);
         TryCodes = new TryCodes(Database, Writer, clock);
         Feed = new DirectoryFeed(Database, Agents, Keys, Credentials, UserTokenKeys, options, clock);
@@ -52,6 +53,7 @@ internal sealed class Store : IAsyncDisposable
     public MemoryStore Memory { get; }
     public UserData UserData { get; }
     public ConversationSweep Sweep { get; }
+    public DomainStore Domains { get; }
     public SpeakerStore Speakers { get; }
     public TryCodes TryCodes { get; }
     public DirectoryFeed Feed { get; }

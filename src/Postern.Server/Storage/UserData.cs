@@ -1,3 +1,4 @@
+using Postern.Core.Agents;
 using Postern.Core.Audit;
 using Postern.Core.Projects;
 
@@ -6,22 +7,28 @@ namespace Postern.Server.Storage;
 /// <summary>What is stored of one end user in a whole project, and how long a project keeps anything.</summary>
 internal sealed class UserData(Database database, GroupedWriter writer)
 {
+    /// <summary>The days that a project may choose.</summary>
+    public static readonly IReadOnlyList<int> Choices = [0, 30, 60, 90];
+
+    private const int DefaultDays = 90;
+    private const string Theirs = "project_id = $1 and subject = $2 and ($3 = '' or agent_id = $3)";
+
     /// <summary>
     /// Removes every message, title, vote and memory of this user, all in one transaction; the empty conversations stay. The texts are then
     /// gone from SQLite's files; see docs/conversations.md for PostgreSQL's.
     /// </summary>
-    public async Task EraseAsync(ProjectId project, string subject, string? keyId, DateTimeOffset now)
+    /// <param name="agents">Only what concerns these; empty is all.</param>
+    public async Task EraseAsync(ProjectId project, string subject, IReadOnlyList<AgentId> agents, string? keyId, DateTimeOffset now)
     {
-        const string Theirs = "select seq from conversation where project_id = $1 and subject = $2";
         await writer.WriteAsync(transaction =>
         {
-            transaction.Execute($"delete from vote where conversation in ({Theirs})", project.Value, subject);
-            var messages = transaction.Execute($"delete from message where conversation in ({Theirs})", project.Value, subject);
-            transaction.Execute(
-                "update conversation set title = null, initiation = null, comment = null, message_count = 0, input_tokens = 0, output_tokens = 0 where project_id = $1 and subject = $2",
-                project.Value, subject);
-            var memories = transaction.Execute("delete from memory where project_id = $1 and subject = $2", project.Value, subject);
-            transaction.Execute("delete from memory_size where project_id = $1 and subject = $2", project.Value, subject);
+            var (messages, memories) = (0, 0);
+            foreach (var agent in agents.Count == 0 ? [""] : agents.Select(agent => agent.Value))
+            {
+                messages += EraseConversations(transaction, project.Value, subject, agent);
+                memories += transaction.Execute($"delete from memory where {Theirs}", project.Value, subject, agent);
+                transaction.Execute($"delete from memory_size where {Theirs}", project.Value, subject, agent);
+            }
             transaction.Audit(new AuditEvent(now, AuditNames.UserDataErased)
             {
                 Project = project, Key = keyId, Subject = subject, Detail = $"{messages} messages, {memories} memories",
@@ -29,6 +36,15 @@ internal sealed class UserData(Database database, GroupedWriter writer)
             return true;
         });
         database.ForgetErased();
+    }
+
+    private static int EraseConversations(WriteTransaction transaction, string project, string subject, string agent)
+    {
+        const string Conversations = $"select seq from conversation where {Theirs}";
+        transaction.Execute($"delete from vote where conversation in ({Conversations})", project, subject, agent);
+        var messages = transaction.Execute($"delete from message where conversation in ({Conversations})", project, subject, agent);
+        transaction.Execute($"update conversation set title = null, initiation = null, comment = null, message_count = 0, input_tokens = 0, output_tokens = 0 where {Theirs}", project, subject, agent);
+        return messages;
     }
 
     /// <summary>How many days a project keeps conversations; 0 is not at all.</summary>
@@ -42,5 +58,4 @@ internal sealed class UserData(Database database, GroupedWriter writer)
         return true;
     });
 
-    private const int DefaultDays = 90;
 }

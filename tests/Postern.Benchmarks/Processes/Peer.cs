@@ -21,6 +21,10 @@ internal static class Peer
     public const string MintPath = "/v1/convai/conversation/get-signed-url";
     public const string EchoPath = "/echo";
     public const string ClosePath = "/close";
+    public const string ChatPath = "/chat";
+
+    /// <summary>The tokens of one answer of the chat endpoint.</summary>
+    public const int ChatTokens = 20;
 
     private static readonly byte[] CloseReason = "Could not authorize the conversation."u8.ToArray();
 
@@ -44,6 +48,7 @@ internal static class Peer
         app.MapGet(MintPath, context => JsonAsync(context, url));
         app.Map(EchoPath, EchoAsync);
         app.Map(ClosePath, CloseAsync);
+        app.MapPost(ChatPath + "/chat/completions", ChatAsync);
         app.UseEndpoints(static _ => { });
         await app.StartAsync();
         Console.WriteLine("Listening on " + app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
@@ -81,6 +86,25 @@ internal static class Peer
             }
             await socket.SendAsync(buffer.AsMemory(0, read.Count), read.MessageType, read.EndOfMessage, CancellationToken.None);
         }
+    }
+
+    // Every token is the time at which it was written.
+    private static async Task ChatAsync(HttpContext context)
+    {
+        context.Response.ContentType = "text/event-stream";
+        for (var i = 0; i < ChatTokens; i++)
+        {
+            await Task.Delay(5);
+            await WriteAsync(context, string.Create(CultureInfo.InvariantCulture, $$$"""{"choices":[{"index":0,"delta":{"content":"<{{{System.Diagnostics.Stopwatch.GetTimestamp()}}}>"},"finish_reason":null}]}"""));
+        }
+        await WriteAsync(context, """{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}""");
+        await WriteAsync(context, "[DONE]");
+    }
+
+    private static async Task WriteAsync(HttpContext context, string data)
+    {
+        await context.Response.WriteAsync($"data: {data}\n\n");
+        await context.Response.Body.FlushAsync();
     }
 
     // The floor under every refusal: a connection, its 101, one close frame, and the wait for the client's own.

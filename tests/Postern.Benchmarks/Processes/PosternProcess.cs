@@ -50,11 +50,23 @@ internal sealed class PosternProcess : IAsyncDisposable
     }
 
     /// <summary>Makes the agent one that is relayed to this address.</summary>
-    public async Task RelayToAsync(IPEndPoint upstream)
+    public Task RelayToAsync(IPEndPoint upstream) => SetUpstreamAsync(new { kind = "relay", url = $"ws://{upstream}{Peer.EchoPath}" });
+
+    /// <summary>Makes the agent one whose words come from the chat endpoint at this address.</summary>
+    public Task AskAsync(IPEndPoint endpoint) => SetUpstreamAsync(new { kind = "chat", url = $"http://{endpoint}{Peer.ChatPath}", model = "m", key = "k" });
+
+    /// <summary>A text to the agent; it is answered by a stream of events.</summary>
+    public HttpRequestMessage Say(string text) => new(HttpMethod.Post, $"http://{Server.Address}/connect/stream")
+    {
+        Content = new MultipartFormDataContent { { new StringContent(Agent), "character_id" }, { new StringContent(text), "text_input" } },
+        Headers = { { "X-API-Key", Key } },
+    };
+
+    private async Task SetUpstreamAsync(object upstream)
     {
         using var client = new HttpClient { BaseAddress = new Uri($"http://{Server.Address}") };
         client.DefaultRequestHeaders.Add("xi-api-key", Key);
-        using var answer = await client.PutAsJsonAsync($"/api/agents/{Agent}/upstream", new { kind = "relay", url = $"ws://{upstream}{Peer.EchoPath}" });
+        using var answer = await client.PutAsJsonAsync($"/api/agents/{Agent}/upstream", upstream);
         answer.EnsureSuccessStatusCode();
     }
 

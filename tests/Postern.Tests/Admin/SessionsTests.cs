@@ -29,6 +29,35 @@ public class SessionsTests
 
     [Fact]
     [Trait("attack", "B16")]
+    public async Task Session_OfAnotherNode_IsListedAndEndedFromHere()
+    {
+        var shared = System.IO.Directory.CreateTempSubdirectory("postern-shared-").FullName;
+        try
+        {
+            Server.PosternOptions Options(string folder, bool https) => new()
+            {
+                Http = new IPEndPoint(IPAddress.Loopback, 0), Https = null, Data = folder, Database = $"Data Source={Path.Combine(shared, "postern.db")}",
+                Secrets = { Key = Path.Combine(shared, "secrets.key") }, Log = { Level = "warning" },
+            };
+            await using var here = await TestPostern.StartAsync(Options);
+            await using var there = await TestPostern.StartAsync(Options);
+            using var socket = await ConnectTests.Open(await there.SignedUrlAsync());
+            var live = await LiveAsync(here);
+
+            using var ended = await here.Client.PostAsync($"/api/sessions/{live.GetProperty("id").GetString()}/end", null, Cancel);
+
+            Assert.Equal(HttpStatusCode.NoContent, ended.StatusCode);
+            Assert.Equal((1008, "The session was ended by an operator."), await CloseAsync(socket));
+            Assert.StartsWith("node_", live.GetProperty("node").GetString(), StringComparison.Ordinal);
+        }
+        finally
+        {
+            System.IO.Directory.Delete(shared, recursive: true);
+        }
+    }
+
+    [Fact]
+    [Trait("attack", "B16")]
     public async Task Session_OfADeletedAgent_IsEnded()
     {
         await using var postern = await TestPostern.StartAsync();

@@ -18,7 +18,7 @@ public class UpstreamTests
     [Trait("attack", "D6")]
     [InlineData("""{"kind":"relay"}""", "needs a url")]
     [InlineData("""{"kind":"echo","url":"wss://a.example/"}""", "neither")]
-    [InlineData("""{"kind":"file"}""", "echo or relay")]
+    [InlineData("""{"kind":"file"}""", "echo or relay or chat")]
     [InlineData("""{"url":"wss://a.example/"}""", "nothing else")]
     [InlineData("""{"kind":null}""", "nothing else")]
     [InlineData("""{"kind":"echo","kind":"relay"}""", "nothing else")]
@@ -38,6 +38,20 @@ public class UpstreamTests
     [InlineData("""{"kind":"relay","url":"wss://a.example/","headers":{"Sec-WebSocket-Protocol":"x"}}""", "belongs to the connection")]
     [InlineData("""{"kind":"relay","url":"wss://a.example/","headers":{"X-A":"1","x-a":"2"}}""", "named twice")]
     [InlineData("""{"kind":"relay","url":"wss://a.example/","headers":{"X-A":null}}""", "")]
+    [InlineData("""{"kind":"relay","url":"wss://a.example/","model":"m"}""", "nothing of a chat endpoint")]
+    [InlineData("""{"kind":"echo","key":"k"}""", "nothing of a chat endpoint")]
+    [InlineData("""{"kind":"chat","model":"m"}""", "needs a url")]
+    [InlineData("""{"kind":"chat","url":"https://a.example/v1"}""", "name of its model")]
+    [InlineData("""{"kind":"chat","url":"wss://a.example/v1","model":"m"}""", "http:// or https://")]
+    [InlineData("""{"kind":"chat","url":"https://user:pw@a.example/v1","model":"m"}""", "user name")]
+    [InlineData("""{"kind":"chat","url":"https://0x7f.1/v1","model":"m"}""", "usual form")]
+    [InlineData("""{"kind":"chat","url":"https://a.example/v1?key=x","model":"m"}""", "no query")]
+    [InlineData("""{"kind":"chat","url":"https://a.example/v1/chat/completions","model":"m"}""", "Leave /chat/completions out")]
+    [InlineData("""{"kind":"chat","url":"https://a.example/v1","model":"m\n"}""", "name of its model")]
+    [InlineData("""{"kind":"chat","url":"https://a.example/v1","model":"m","key":"a\r\nX: y"}""", "visible ASCII")]
+    [InlineData("""{"kind":"chat","url":"https://a.example/v1","model":"m","headers":{"X":"y"}}""", "no headers")]
+    [InlineData("""{"kind":"chat","url":"https://a.example/v1","model":"m","max_tokens":0}""", "between 1")]
+    [InlineData("""{"kind":"chat","url":"https://a.example/v1","model":"m","temperature":2.1}""", "between 0 and 2")]
     public async Task Upstream_ThatCannotBe_IsRefusedWithTheReason(string body, string word)
     {
         await using var postern = await TestPostern.StartAsync();
@@ -56,6 +70,9 @@ public class UpstreamTests
     [InlineData("wss://169.254.169.254/latest")]
     [InlineData("wss://[::1]/")]
     [InlineData("wss://[::ffff:127.0.0.1]/")]
+    [InlineData("https://127.0.0.1:9000/v1")]
+    [InlineData("https://[::1]/v1")]
+    [InlineData("http://a.example/v1")]
     public async Task PrivateAddress_WithoutTheSetting_IsRefusedAtOnce(string url)
     {
         await using var postern = await TestPostern.StartAsync((folder, https) =>
@@ -64,7 +81,7 @@ public class UpstreamTests
             options.Agents.AllowPrivateUpstreams = false;
             return options;
         });
-        using var answer = await PutAsync(postern, JsonSerializer.Serialize(new { kind = "relay", url }));
+        using var answer = await PutAsync(postern, JsonSerializer.Serialize(new { kind = url.StartsWith('h') ? "chat" : "relay", url, model = url.StartsWith('h') ? "m" : null }));
 
         Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
         Assert.Contains("Agents:AllowPrivateUpstreams", await answer.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
@@ -79,6 +96,27 @@ public class UpstreamTests
         using var saved = await PutAsync(postern, """{"kind":"relay","url":"wss://a.example/","headers":{"Authorization":"CANARY"}}""".Replace("CANARY", Canary, StringComparison.Ordinal));
         saved.EnsureSuccessStatusCode();
 
+        foreach (var path in new[] { Path, "/api/agents", "/v1/convai/agents/agent_echo", "/v1/convai/agents" })
+        {
+            Assert.DoesNotContain(Canary, await postern.Client.GetStringAsync(path, Cancel), StringComparison.Ordinal);
+        }
+        foreach (var file in System.IO.Directory.EnumerateFiles(postern.Folder, "postern.db*"))
+        {
+            Assert.DoesNotContain(Canary, Encoding.Latin1.GetString(await ReadSharedAsync(file)), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    [Trait("attack", "F10")]
+    public async Task ChatKey_OnceSaved_IsNowhereToBeRead()
+    {
+        const string Canary = "sk-canary-of-a-chat-endpoint";
+        await using var postern = await TestPostern.StartAsync();
+        using var saved = await PutAsync(postern, """{"kind":"chat","url":"https://a.example/v1/","model":"m-1","key":"CANARY","max_tokens":100,"temperature":0.5}""".Replace("CANARY", Canary, StringComparison.Ordinal));
+        saved.EnsureSuccessStatusCode();
+
+        Assert.Equal("""{"kind":"chat","url":"https://a.example/v1","model":"m-1","has_key":true,"max_tokens":100,"temperature":0.5}""", await postern.Client.GetStringAsync(Path, Cancel));
+        Assert.Contains("\"upstream\":\"chat m-1 at https://a.example/v1\"", await postern.Client.GetStringAsync("/api/agents", Cancel), StringComparison.Ordinal);
         foreach (var path in new[] { Path, "/api/agents", "/v1/convai/agents/agent_echo", "/v1/convai/agents" })
         {
             Assert.DoesNotContain(Canary, await postern.Client.GetStringAsync(path, Cancel), StringComparison.Ordinal);

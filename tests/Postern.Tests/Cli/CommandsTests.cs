@@ -44,8 +44,12 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [InlineData("keys create --scopes mnt", "Did you mean mint?")]
     [InlineData("keys rotate-signing --keep soon", "a duration such as 24h")]
     [InlineData("agents set-dialect agent_echo eleven", "The dialects are")]
-    [InlineData("agents set-upstream agent_echo http://a", "ws:// or wss://")]
+    [InlineData("agents set-upstream agent_echo ftp://a", "ws:// or wss://")]
+    [InlineData("agents set-upstream agent_echo https://a/v1", "name of its model")]
+    [InlineData("agents set-upstream agent_echo https://a/v1 --model m --max-tokens many", "takes a number")]
+    [InlineData("agents set-upstream agent_echo http://a/v1 --model m", "https://")]
     [InlineData("agents set-upstream agent_echo ws://a --header nonsense", "'Name: value'")]
+    [InlineData("projects set-defaults default --dialect convai", "--dialect is one of: elevenlabs, xuna")]
     [InlineData("help nothing", "There is no command 'nothing'")]
     public async Task Command_ThatCannotBeUnderstood_Is2(string words, string sentence)
     {
@@ -60,6 +64,7 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [InlineData("user-token-keys create --agents agent_nobody", "There is no agent 'agent_nobody'")]
     [InlineData("user-token-keys create --project other", "There is no project 'other'")]
     [InlineData("keys create --project other", "There is no project 'other'")]
+    [InlineData("projects set-defaults other --access public", "There is no project 'other'")]
     [InlineData("agents set-upstream agent_nobody echo", "There is no agent 'agent_nobody'")]
     public async Task Command_ForWhatIsNotThere_Is1(string words, string sentence)
     {
@@ -67,6 +72,31 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
 
         Assert.Equal((1, ""), (code, output));
         Assert.Contains(sentence, errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ProjectDefaults_Set_HoldForNewAgentsAlone()
+    {
+        await using var server = await TestPostern.StartAsync();
+        var before = await server.AgentAsync();
+        await SetAsync("--dialect", "xuna");
+        var xuna = await server.AgentAsync();
+        await SetAsync("--access", "public");
+        var open = await server.AgentAsync();
+
+        Assert.Contains("&token=", await server.SignedUrlAsync(xuna), StringComparison.Ordinal);
+        Assert.Contains("&conversation_signature=", await server.SignedUrlAsync(before), StringComparison.Ordinal);
+        Assert.Equal(3000, (await Flow.ConnectTests.Refusal(server.Address($"agent_id={before}"))).Code);
+        using var socket = await Flow.ConnectTests.Open(server.Address($"agent_id={open}"));
+        await Flow.SessionTests.Send(socket, Flow.SessionTests.Hello);
+        Assert.Contains("conversation_initiation_metadata", await Flow.ConnectTests.Text(socket), StringComparison.Ordinal);
+        Assert.Contains(server.Audit(), row => row.Name == "project.changed");
+
+        async Task SetAsync(params string[] what)
+        {
+            await using var run = PosternProcess.Start(server.Folder, ["projects", "set-defaults", "default", .. what, "--data", server.Folder]);
+            Assert.Equal(0, (await run.EndAsync()).ExitCode);
+        }
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
+using Postern.Tests.Agents.Chat;
 using Postern.Tests.Flow;
 
 namespace Postern.Tests.Cli;
@@ -38,9 +39,25 @@ public sealed class LeakTests : IDisposable
         using var shown = await client.GetAsync("/api/agents/agent_echo/upstream", Cancel);
         Assert.DoesNotContain(UpstreamSecret, await shown.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
 
+        // A chat endpoint that answers with its own key.
+        await using var chat = await FakeChat.StartAsync();
+        chat.Script = static answer =>
+        {
+            answer.Http.Response.StatusCode = 401;
+            return answer.WriteAsync($$$"""{"error":{"message":"Incorrect API key provided: {{{FakeChat.Key}}}"}}""");
+        };
+        secrets.Add(FakeChat.Key);
+        using var asks = await client.PutAsync("/api/agents/agent_echo/upstream", TestPostern.Json($$"""{"kind":"chat","url":"{{chat.Url}}","model":"m","key":"{{FakeChat.Key}}"}"""), Cancel);
+        Assert.True(asks.IsSuccessStatusCode);
+        client.DefaultRequestHeaders.Add("CONVAI-API-KEY", Key);
+        using var said = await client.PostAsync("/character/getResponse", TestPostern.Json("""{"charID":"agent_echo","userText":"hello"}"""), Cancel);
+        Assert.Equal((502, """{"ERROR":"The agent could not answer."}"""), ((int)said.StatusCode, await said.Content.ReadAsStringAsync(Cancel)));
+        Assert.Equal("Bearer " + FakeChat.Key, (await chat.NextAsync()).Authorization);
+
         process.Terminate();
         var (code, output, errors) = await process.EndAsync();
         Assert.Equal(0, code);
+        Assert.Contains("The endpoint answered 401.", output + errors, StringComparison.Ordinal);
         foreach (var secret in secrets)
         {
             Assert.DoesNotContain(secret, output + errors, StringComparison.Ordinal);

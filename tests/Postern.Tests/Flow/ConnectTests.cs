@@ -24,6 +24,15 @@ public class ConnectTests
             Assert.Equal((3000, Unauthorized), await Refusal(url.Replace(signature, changed, StringComparison.Ordinal)));
         }
         Assert.Equal((3000, Unauthorized), await Refusal(url.Replace("agent_id=agent_echo", "agent_id=agent_other", StringComparison.Ordinal)));
+
+        var once = await postern.SignedUrlAsync(more: "&include_conversation_id=true");
+        foreach (var changed in new[] { once[..^1] + (once[^1] == 'A' ? 'B' : 'A'), once + "A", once[..(once.LastIndexOf('=') + 1)] })
+        {
+            Assert.Equal((3000, Unauthorized), await Refusal(changed));
+        }
+        using var unchanged = await Open(once);
+        await SessionTests.Send(unchanged, SessionTests.Hello);
+        Assert.Contains("conversation_initiation_metadata", await Text(unchanged), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -21,7 +21,7 @@ public sealed partial class GuardedServer : IAsyncLifetime
 {
     private readonly PosternOptions options;
     private WebApplication app = null!;
-    private int smuggled;
+    private int smuggled, unmarked, requests, failures;
 
     public GuardedServer() : this(new PosternOptions { Http = new(IPAddress.Loopback, 0), Https = null, PublicAddress = PublicAddress.Parse("https://agents.example.com"), AllowedHosts = ["postern.internal"] })
     {
@@ -32,6 +32,15 @@ public sealed partial class GuardedServer : IAsyncLifetime
     /// <summary>How often somebody reached the path that no honest request of the tests names.</summary>
     public int Smuggled => Volatile.Read(ref smuggled);
 
+    /// <summary>How many requests came without the mark that a proxy before it sets on each.</summary>
+    public int Unmarked => Volatile.Read(ref unmarked);
+
+    /// <summary>How many were answered by 5xx.</summary>
+    public int Failures => Volatile.Read(ref failures);
+
+    /// <summary>How many requests came.</summary>
+    public int Requests => Volatile.Read(ref requests);
+
     internal KestrelServerOptions Kestrel => app.Services.GetRequiredService<IOptions<KestrelServerOptions>>().Value;
 
     public int Port { get; private set; }
@@ -41,6 +50,13 @@ public sealed partial class GuardedServer : IAsyncLifetime
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         KestrelSettings.Apply(builder, options, null);
         app = builder.Build();
+        app.Use(async (context, next) =>
+        {
+            Interlocked.Increment(ref requests);
+            if (context.Request.Headers[BehindProxyTests.Mark].Count == 0) Interlocked.Increment(ref unmarked);
+            await next(context);
+            if (context.Response.StatusCode >= 500) Interlocked.Increment(ref failures);
+        });
         app.UseMiddleware<HttpGuard>(options);
         app.Run(AnswerAsync);
         await app.StartAsync();
@@ -52,10 +68,11 @@ public sealed partial class GuardedServer : IAsyncLifetime
     /// <summary>Everything the server answers to these bytes until it closes the connection.</summary>
     /// <param name="raw">The bytes, as Latin-1.</param>
     /// <param name="patience">How long to wait for the server to close; it keeps a connection that it expects more of.</param>
-    public async Task<RawAnswer> SendAsync(string raw, int patience = 5000)
+    /// <param name="port">Where to, when not to this server itself.</param>
+    public async Task<RawAnswer> SendAsync(string raw, int patience = 5000, int? port = null)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        await socket.ConnectAsync(IPAddress.Loopback, Port);
+        await socket.ConnectAsync(IPAddress.Loopback, port ?? Port);
         await socket.SendAsync(Encoding.Latin1.GetBytes(raw));
         var text = new StringBuilder();
         var buffer = new byte[16384];
@@ -82,6 +99,12 @@ public sealed partial class GuardedServer : IAsyncLifetime
             case "/smuggled":
                 Interlocked.Increment(ref smuggled);
                 break;
+            case "/watched":
+                var socket = context.Features.GetRequiredFeature<Microsoft.AspNetCore.Connections.Features.IConnectionSocketFeature>().Socket;
+                var watched = $"{socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive)} {socket.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime)}";
+                context.Response.ContentLength = watched.Length;
+                await context.Response.WriteAsync(watched, context.RequestAborted);
+                return;
             case "/fail":
                 throw new InvalidOperationException("the secret inside");
             case "/unavailable":

@@ -31,6 +31,11 @@ public sealed class KestrelSettingsTests(GuardedServer server) : IClassFixture<G
     }
 
     [Fact]
+    [Trait("attack", "C15")]
+    public async Task Connections_PeersThatAreGone_AreAskedAfterByTheKernel() =>
+        Assert.Equal("1 20", (await server.SendAsync("GET /watched HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).Body);
+
+    [Fact]
     [Trait("attack", "E1")]
     public void Limits_AreThoseOfThePage()
     {

@@ -27,20 +27,28 @@ public sealed class SmugglingTests(GuardedServer server) : IClassFixture<Guarded
     private static readonly string[] Bodies =
         ["0\r\n\r\n", "0\n\n", "00\r\n\r\n", "0;x\r\n\r\n", "0;x=\"\r\n\"\r\n\r\n", "0;\n\r\n\r\n", "0\r\nX: y\r\n\r\n", "0\r\n\n", "0\r\r\n\r\n", "+0\r\n\r\n", "-0\r\n\r\n", " 0\r\n\r\n", "0 \r\n\r\n", "0x0\r\n\r\n", "1\r\na\r\n0\r\n\r\n", "1\r\na0\r\n\r\n", "1\na\n0\n\n", "FFFFFFFFFFFFFFFFF\r\n", "7fffffff\r\n", "", "\r\n", "aaaaa"];
 
+    /// <summary>Every coding with every length, a second request behind.</summary>
+    internal static IReadOnlyList<string> Pairs => [.. from coding in Codings from length in Lengths select Request(Names[0], coding, length, Bodies[0])];
+
+    /// <summary>So many with any name, coding, length and body, a second request behind.</summary>
+    internal static IReadOnlyList<string> ThrownTogether(int count)
+    {
+        var dice = new Dice(2027);
+        return [.. Enumerable.Range(0, count).Select(_ => Request(dice.Of(Names), dice.Of(Codings), dice.Of(Lengths), dice.Of(Bodies)))];
+    }
+
     [Fact]
     [Trait("attack", "D1")]
     public async Task BothFramings_EveryPair_GetOneRefusalAndNothingThrough()
     {
-        var pairs = from coding in Codings from length in Lengths select Request(Names[0], coding, length, Bodies[0]);
-        await EveryOneAsync([.. pairs]);
+        await EveryOneAsync(Pairs);
     }
 
     [Fact]
     [Trait("attack", "D1")]
     public async Task BothFramings_ThrownTogether_GetOneRefusalAndNothingThrough()
     {
-        var dice = new Dice(2027);
-        await EveryOneAsync([.. Enumerable.Range(0, Thrown).Select(_ => Request(dice.Of(Names), dice.Of(Codings), dice.Of(Lengths), dice.Of(Bodies)))]);
+        await EveryOneAsync(ThrownTogether(Thrown));
     }
 
     [Fact]
@@ -70,5 +78,5 @@ public sealed class SmugglingTests(GuardedServer server) : IClassFixture<Guarded
     private static string Request(string name, string coding, string length, string body) =>
         $"POST / HTTP/1.1\r\nHost: localhost\r\n{name}: {coding}\r\nContent-Length: {length}\r\n\r\n{body}{Second}";
 
-    private static string Shown(string raw) => raw.Replace("\r", "\\r", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal).Replace("\0", "\\0", StringComparison.Ordinal);
+    internal static string Shown(string raw) => raw.Replace("\r", "\\r", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal).Replace("\0", "\\0", StringComparison.Ordinal);
 }

@@ -96,20 +96,34 @@ public sealed class AgentStoreTests
             await node.Agents.CreateAsync(node.Row($"agent_{i:00}", i % 5 == 0 ? $"50%_\\{i}" : $"name {i % 3}"), null);
         }
 
-        foreach (var (byName, descending) in new[] { (true, true), (true, false), (false, true), (false, false) })
+        for (var i = 0; i < 40; i++)
         {
-            var seen = new List<string>();
-            (string, string)? after = null;
-            while (node.Agents.List(new AgentQuery(ProjectId.Default, "", descending, byName, 4, after)) is { Count: > 0 } page)
-            {
-                seen.AddRange(page.Select(row => row.Id.Value));
-                after = (byName ? page[^1].Name : page[^1].CreatedAt.ToUnixTimeMilliseconds().ToString(), page[^1].Id.Value);
-            }
-            Assert.Equal(25, seen.Count);
-            Assert.Equal(25, seen.Distinct().Count());
+            var session = Node.Session(null, null, i < 30 ? node.Clock.GetUtcNow() : node.Clock.GetUtcNow().AddDays(-8));
+            Assert.True(await node.OpenAsync(session with { Agent = session.Agent with { Id = new AgentId($"agent_{i % 9 + 3 * (i / 30):00}") } }));
         }
-        Assert.Equal(5, node.Agents.List(new AgentQuery(ProjectId.Default, "50%_\\", false, true, 100, null)).Count);
-        Assert.Empty(node.Agents.List(new AgentQuery(ProjectId.Default, "5%0", false, true, 100, null)));
-        Assert.Empty(node.Agents.List(new AgentQuery(new ProjectId("other"), "", false, true, 100, null)));
+
+        foreach (var order in Enum.GetValues<AgentOrder>())
+        {
+            foreach (var descending in new[] { true, false })
+            {
+                var seen = new List<(AgentRow Row, string Sort)>();
+                (string, string)? after = null;
+                while (node.Agents.List(new AgentQuery(ProjectId.Default, "", descending, order, 4, after)) is { Count: > 0 } page)
+                {
+                    seen.AddRange(page);
+                    after = (page[^1].Sort, page[^1].Row.Id.Value);
+                }
+                Assert.Equal(25, seen.Select(one => one.Row.Id).Distinct().Count());
+                Assert.Equal(25, seen.Count);
+                if (order == AgentOrder.CallsOfAWeek)
+                {
+                    string[] calls = ["4", "4", "4", "3", "3", "3", "3", "3", "3", .. Enumerable.Repeat("0", 16)];
+                    Assert.Equal(descending ? calls : calls.Reverse(), seen.Select(one => one.Sort));
+                }
+            }
+        }
+        Assert.Equal(5, node.Agents.List(new AgentQuery(ProjectId.Default, "50%_\\", false, AgentOrder.Name, 100, null)).Count);
+        Assert.Empty(node.Agents.List(new AgentQuery(ProjectId.Default, "5%0", false, AgentOrder.Name, 100, null)));
+        Assert.Empty(node.Agents.List(new AgentQuery(new ProjectId("other"), "", false, AgentOrder.Name, 100, null)));
     }
 }

@@ -32,7 +32,7 @@ internal sealed class ChatAgent(
         {
             // In the last round there are no tools left: the endpoint has to answer.
             using var round = new ChatRound(endpoints, chat, messages!.Write(chat, memory is not null && left > 0), options, time);
-            var before = said.Length;
+            var (before, isFull) = (said.Length, false);
             while (true)
             {
                 var (chunk, failure) = await NextAsync(round, ct);
@@ -45,19 +45,21 @@ internal sealed class ChatAgent(
                 {
                     break;
                 }
-                if (Fit(said, chunk.Text, before) is { Length: > 0 } piece)
+                // What was said before a tool was used and what is said after it are two paragraphs.
+                var text = before > 0 && said.Length == before ? "\n\n" + chunk.Text : chunk.Text;
+                isFull = text.Length >= options.MaxAnswerCharacters - said.Length;
+                if (Cut(text, options.MaxAnswerCharacters - said.Length) is { Length: > 0 } piece)
                 {
                     said.Append(piece);
                     yield return new AgentAct.Piece(piece);
                 }
-                if (said.Length >= options.MaxAnswerCharacters)
+                if (isFull)
                 {
                     break;
                 }
             }
             (input, output) = (input + (round.Tokens?.Input ?? 0), output + (round.Tokens?.Output ?? 0));
             var calls = round.Calls.ToList();
-            var isFull = said.Length >= options.MaxAnswerCharacters;
             if (calls.Count == 0 || isFull || left == 0)
             {
                 yield return new AgentAct.Says(said.ToString())
@@ -114,14 +116,6 @@ internal sealed class ChatAgent(
         return new AgentAct.Failed(e.Failure, ChatException.Sentence(e.Failure));
     }
 
-    // What was said before a tool was used and what is said after it are two paragraphs.
-    private string Fit(StringBuilder said, string text, int before)
-    {
-        if (text.Length > 0 && before > 0 && said.Length == before)
-        {
-            text = "\n\n" + text;
-        }
-        var room = options.MaxAnswerCharacters - said.Length;
-        return text.Length <= room ? text : text[..(room > 0 && char.IsHighSurrogate(text[room - 1]) ? room - 1 : room)];
-    }
+    private static string Cut(string text, int room) =>
+        text.Length <= room ? text : text[..(room > 0 && char.IsHighSurrogate(text[room - 1]) ? room - 1 : room)];
 }

@@ -3,6 +3,7 @@ using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Projects;
+using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 using Postern.Server.Storage;
 
@@ -14,9 +15,6 @@ namespace Postern.Server.Dialects.Algolia;
 /// </summary>
 internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> identify, Func<Denial, string?, Denial> record, RefusalLimiter limiter)
 {
-    /// <summary>The dialect's name on agents.</summary>
-    public const string Dialect = "algolia";
-
     private const string ApplicationName = "x-algolia-application-id";
     private const string KeyName = "x-algolia-api-key";
     private const string TokenHeader = "X-Algolia-Secure-User-Token";
@@ -27,12 +25,11 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
     /// <param name="agent">The agent that the route concerns: a user token must be of a key for it.</param>
     /// <param name="withUser">What the key needs for a user's own.</param>
     public Decision<Caller> Verify(HttpContext context, Scopes scope, AgentId? agent = null, Scopes? withUser = null) =>
-        Read(context, scope, agent).IsDenied(out var denial, out var request) ? Record(context, denial) : identify(request with { KeyScopeWithUser = withUser });
+        Read(WireRequest.From(context), scope, agent).IsDenied(out var denial, out var request) ? Record(context, denial) : identify(request with { KeyScopeWithUser = withUser });
 
     /// <summary>The request in the core's words: the same for a route of REST and for a completion.</summary>
-    public static Decision<ConnectRequest> Read(HttpContext context, Scopes scope, AgentId? agent = null)
+    public static Decision<ConnectRequest> Read(WireRequest request, Scopes scope, AgentId? agent = null)
     {
-        var request = context.Request;
         if (Twice(request, ApplicationName) || Twice(request, KeyName))
         {
             return new Denial(DenialReason.ConflictingCredentials, "the application id or the key was sent twice");
@@ -40,15 +37,26 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
         var (application, key) = (Once(request, ApplicationName), Once(request, KeyName));
         var token = request.Headers[TokenHeader];
         var origin = request.Headers.Origin;
-        return new ConnectRequest(CredentialKind.SignedUrl, null, agent, origin.Count == 0 ? null : origin.ToString(), AddressOf(context))
+        return new ConnectRequest(CredentialKind.SignedUrl, null, agent, origin.Count == 0 ? null : origin.ToString(), request.Address)
         {
             Key = application is null ? "" : key ?? "",
             KeyScope = scope,
-            Project = ProjectOf(application, AlgoliaPaths.Prefix(context)),
+            Project = ProjectOf(application, AlgoliaPaths.Prefix(request)),
             UserToken = token.Count switch { 0 => null, 1 => token[0] ?? "", _ => "" }, // sent twice is not sent: it must not count as anonymous
-            Dialect = Dialect,
+            Dialect = AlgoliaDialect.Tag,
         };
     }
+
+    /// <summary>The agent that a path names, by whichever of its names. What is no form of a name is nobody's.</summary>
+    public static AgentId Agent(string? named) =>
+        named is null || !AgentIdText.IsValid(named) ? new AgentId("") : new AgentId(AgentId.IsUuid(named) ? named.ToLowerInvariant() : named);
+
+    /// <summary>
+    /// Who calls for what is no single user's. A user token narrows a request to that user's own, whatever the key may do, and here is nothing of the kind.
+    /// </summary>
+    public Decision<Caller> VerifyOperator(HttpContext context, Scopes scope) =>
+        Verify(context, scope).IsDenied(out var denial, out var caller) ? denial
+        : caller.Token is null ? caller : Record(context, new Denial(DenialReason.ScopeMissing, "admin"));
 
     /// <summary>Records a refusal that a route itself has found.</summary>
     public Denial Record(HttpContext context, Denial denial) => record(denial, AddressOf(context));
@@ -72,15 +80,19 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
         {
             answer = Refusals.Answer(new Denial(DenialReason.Unavailable));
         }
+        catch (BadHttpRequestException e)
+        {
+            answer = Wire.Error(e.StatusCode, e.Message);
+        }
         await HttpAnswers.WriteAsync(context, answer);
     };
 
     // Browsers' clients send them in the query, the others as headers; the same in both is one.
-    private static bool Twice(HttpRequest request, string name) =>
+    private static bool Twice(WireRequest request, string name) =>
         request.Headers[name] is var header && request.Query[name] is var query
         && (header.Count > 1 || query.Count > 1 || (header.Count == 1 && query.Count == 1 && header[0] != query[0]));
 
-    private static string? Once(HttpRequest request, string name) => request.Headers[name] is [var header] ? header : request.Query[name] is [var query] ? query : null;
+    private static string? Once(WireRequest request, string name) => request.Headers[name] is [var header] ? header : request.Query[name] is [var query] ? query : null;
 
     private static string? AddressOf(HttpContext context) => context.Connection.RemoteIpAddress?.ToString();
 

@@ -12,7 +12,10 @@ internal static class AlgoliaPaths
     private const string Domain = ".algolia.net" + Root;
 
     /// <summary>What stood before <c>.algolia.net</c> in the path; null when nothing did.</summary>
-    public static string? Prefix(HttpContext context) => context.Features.Get<PathPrefix>()?.Name;
+    public static string? Prefix(WireRequest request) => request.PathBase.Length == 0 ? null : request.PathBase[1..^(Domain.Length - Root.Length)];
+
+    /// <summary>Whether a path is one of the vendor's; its clients may pack their bodies.</summary>
+    public static bool Covers(PathString path) => path.StartsWithSegments(Root[..^1], StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Before anything else that may answer: the browser shows a page nothing of an answer without these headers.</summary>
     public static void Use(IApplicationBuilder app) => app.Use((context, next) =>
@@ -20,10 +23,10 @@ internal static class AlgoliaPaths
         var path = context.Request.Path.Value ?? "";
         if (path.IndexOf(Domain, StringComparison.Ordinal) is var at and > 0)
         {
-            context.Features.Set(new PathPrefix(path[1..at]));
+            context.Request.PathBase = path[..(at + Domain.Length - Root.Length)];
             context.Request.Path = path[(at + Domain.Length - Root.Length)..];
         }
-        if (context.Request.Path.StartsWithSegments(Root[..^1], StringComparison.OrdinalIgnoreCase))
+        if (Covers(context.Request.Path))
         {
             context.Response.OnStarting(static state =>
             {
@@ -50,6 +53,4 @@ internal static class AlgoliaPaths
         context.Response.StatusCode = StatusCodes.Status204NoContent;
         return Task.CompletedTask;
     }
-
-    private sealed record PathPrefix(string Name);
 }

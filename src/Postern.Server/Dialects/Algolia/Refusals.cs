@@ -1,4 +1,5 @@
 using Postern.Core;
+using Postern.Core.Agents;
 
 namespace Postern.Server.Dialects.Algolia;
 
@@ -19,19 +20,21 @@ internal static class Refusals
             or DenialReason.WrongKind or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
             or DenialReason.SubjectMismatch => Wire.Error(401, InvalidSignature, SignatureDetail),
         DenialReason.Expired => Wire.Error(401, "Token expired", "The user token is genuine and its time has passed: ask your backend for a new one."),
+        // "test", the vendor's agent that a request brings along, is not offered.
+        DenialReason.AgentUnknown when denial.Detail is { } named && named != "test" && !AgentId.IsUuid(named) => Wire.InvalidAgentId,
         DenialReason.AgentUnknown => Wire.Error(404, "Agent not found", "Agent not found"),
         DenialReason.CredentialUnknown => Wire.Error(404, "Secret key not found", "Secret key not found"),
         DenialReason.ConversationUnknown => Wire.Error(404, "Conversation not found"),
         DenialReason.OriginMissing or DenialReason.OriginRefused => Wire.Error(403, "Request blocked for this domain"),
         DenialReason.RequestInvalid or DenialReason.OverrideRefused or DenialReason.VariableRefused or DenialReason.VariableMissing
             or DenialReason.MediaMissing => Invalid(denial.Detail),
+        DenialReason.TooManySessions => Wire.Error(429, "Too many conversations at one time: the concurrency limit of the agent or of this address is reached, try again later.")
+            with
+        { Headers = [KeyValuePair.Create("Retry-After", "5")] },
+        DenialReason.DailyLimitReached => Wire.Error(402, $"The agent has had its {denial.Detail} conversations of today."),
         DenialReason.TooManyRefusals => Wire.Error(429, "Too many attempts: the rate limit of refused requests from this address is reached, try again in a minute.")
             with
         { Headers = [KeyValuePair.Create("Retry-After", denial.Detail ?? "60")] },
-        DenialReason.TooManySessions => Wire.Error(429, "Too many conversations with this agent at one time: the rate limit of the agent is reached, try again in a moment.")
-            with
-        { Headers = [KeyValuePair.Create("Retry-After", "1")] },
-        DenialReason.DailyLimitReached => Wire.Error(403, $"The agent's limit of {denial.Detail} conversations a day is reached: try again tomorrow, or raise it."),
         DenialReason.ShuttingDown or DenialReason.Unavailable => Wire.Error(503, "Temporarily unavailable: nothing was changed, try again.")
             with
         { Headers = [KeyValuePair.Create("Retry-After", "1")] },

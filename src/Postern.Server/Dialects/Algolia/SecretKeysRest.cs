@@ -27,7 +27,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
 
     private async Task<HttpAnswer> ListAsync(HttpContext context)
     {
-        if (Verify(context, Scopes.AgentsRead).IsDenied(out var denial, out var caller) || Paging.Read(context, PageSize).IsDenied(out denial, out var page))
+        if (access.VerifyOperator(context, Scopes.AgentsRead).IsDenied(out var denial, out var caller) || Paging.Read(context, PageSize).IsDenied(out denial, out var page))
         {
             return access.Refuse(context, denial);
         }
@@ -49,7 +49,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
 
     private async Task<HttpAnswer> ShowAsync(HttpContext context)
     {
-        if (Verify(context, Scopes.AgentsRead).IsDenied(out var denial, out var caller))
+        if (access.VerifyOperator(context, Scopes.AgentsRead).IsDenied(out var denial, out var caller))
         {
             return access.Refuse(context, denial);
         }
@@ -59,7 +59,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
 
     private async Task<HttpAnswer> CreateAsync(HttpContext context)
     {
-        if (Verify(context, Scopes.Admin).IsDenied(out var denial, out var caller)
+        if (access.VerifyOperator(context, Scopes.Admin).IsDenied(out var denial, out var caller)
             || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: true, id => directory.Find(caller.Project, id)).IsDenied(out denial, out var form))
         {
             return access.Refuse(context, denial);
@@ -71,7 +71,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
 
     private async Task<HttpAnswer> ChangeAsync(HttpContext context)
     {
-        if (Verify(context, Scopes.Admin).IsDenied(out var denial, out var caller)
+        if (access.VerifyOperator(context, Scopes.Admin).IsDenied(out var denial, out var caller)
             || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: false, id => directory.Find(caller.Project, id)).IsDenied(out denial, out var form))
         {
             return access.Refuse(context, denial);
@@ -88,7 +88,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
 
     private async Task<HttpAnswer> DeleteAsync(HttpContext context)
     {
-        if (Verify(context, Scopes.Admin).IsDenied(out var denial, out var caller))
+        if (access.VerifyOperator(context, Scopes.Admin).IsDenied(out var denial, out var caller))
         {
             return access.Refuse(context, denial);
         }
@@ -96,11 +96,6 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
         await feed.CatchUpAsync();
         return deleted ? new HttpAnswer(204, []) : Answer(context, null);
     }
-
-    // A user token narrows whatever a key may do to that user's own, and no key is a user's.
-    private Decision<Caller> Verify(HttpContext context, Scopes scope) =>
-        access.Verify(context, scope).IsDenied(out var denial, out var caller) ? denial
-        : caller.Token is null ? caller : access.Record(context, new Denial(DenialReason.ScopeMissing, "admin"));
 
     private HttpAnswer Answer(HttpContext context, UserTokenKeyRow? row, int status = 200) =>
         row is null ? access.Refuse(context, new Denial(DenialReason.CredentialUnknown)) : Wire.Json(status, json => Write(json, row));

@@ -44,6 +44,9 @@ internal static class Wire
         json.WriteEndArray();
     });
 
+    /// <summary>The 422 for an agent's id that is no UUID.</summary>
+    public static HttpAnswer InvalidAgentId => Invalid("path agent_id", "Input should be a valid UUID", "uuid_parsing");
+
     /// <summary>A time as the vendor writes it: ISO 8601, UTC.</summary>
     public static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
 }

@@ -31,12 +31,10 @@ internal sealed class ConvaiDialect : HttpDialect
 
     public override IReadOnlyList<TurnRoute> Turns =>
     [
+        new("/connect/stream", SessionForms.Stream, SessionAnswers.Events, Refusals.Realtime),
         new("/character/getResponse", SessionForms.Response, SessionAnswers.Response, Refusals.Rest),
         new("/character/initConversation", SessionForms.Begin, SessionAnswers.Begun, Refusals.Rest) { OpenToPages = false },
     ];
-
-    public override IReadOnlyList<StreamRoute> Streams =>
-        [new("/connect/stream", "text/event-stream", SessionForms.Stream, SessionAnswers.EventsAsync, Refusals.Realtime)];
 
     public override IReadOnlyList<HangUpRoute> HangUps => [new("/disconnect", SessionForms.Disconnect, SessionAnswers.Disconnected, Refusals.Realtime)];
 
@@ -44,7 +42,8 @@ internal sealed class ConvaiDialect : HttpDialect
 
     public override IReadOnlyList<string> CredentialHeaders => Presented.Slots;
 
-    public override HttpAnswer Misplaced => Refusals.Error(403, "A personal access token cannot be used for this endpoint.");
+    /// <summary>The answer to a personal access token on any route but these.</summary>
+    public static HttpAnswer Misplaced => Refusals.Error(403, "A personal access token cannot be used for this endpoint.");
 
     public override HttpAnswer Write(Minted minted) => Wire.Json(200, json =>
     {

@@ -34,7 +34,9 @@ internal static class SessionAnswers
     }
 
     /// <summary>The events of one answered text.</summary>
-    public static async IAsyncEnumerable<byte[]> EventsAsync(Opened opened, IAsyncEnumerable<AgentAct> acts)
+    public static TurnAnswer Events(Opened opened) => new TurnAnswer.Streamed("text/event-stream", acts => EventsAsync(opened, acts));
+
+    private static async IAsyncEnumerable<byte[]> EventsAsync(Opened opened, IAsyncEnumerable<AgentAct> acts)
     {
         yield return Event(json =>
         {
@@ -70,20 +72,20 @@ internal static class SessionAnswers
     }
 
     /// <summary>One answered text, or why there is no answer.</summary>
-    public static HttpAnswer Response(Opened opened, IReadOnlyList<AgentAct> acts) =>
+    public static TurnAnswer Response(Opened opened) => new TurnAnswer.Whole(acts =>
         acts.OfType<AgentAct.Failed>().FirstOrDefault() is { } failed ? Refusals.Failed(failed) : Wire.Json(200, json =>
         {
             json.WriteString("charID"u8, opened.Session.Agent.Id.Value);
             json.WriteString("text"u8, string.Join(' ', acts.OfType<AgentAct.Says>().Select(said => said.Text)));
             json.WriteString("sessionID"u8, opened.Conversation);
-        });
+        }));
 
     /// <summary>A conversation in which nothing has been said.</summary>
-    public static HttpAnswer Begun(Opened opened, IReadOnlyList<AgentAct> acts) => Wire.Json(200, json =>
+    public static TurnAnswer Begun(Opened opened) => new TurnAnswer.Whole(_ => Wire.Json(200, json =>
     {
         json.WriteString("charID"u8, opened.Session.Agent.Id.Value);
         json.WriteString("sessionID"u8, opened.Conversation);
-    });
+    }));
 
     /// <summary>The session has ended.</summary>
     public static HttpAnswer Disconnected(HangUp asked) => Wire.Json(200, json =>

@@ -59,7 +59,7 @@ internal class ElevenLabsDialect : SocketDialect
             ? new Denial(DenialReason.AgentUnknown)
             : new ConnectRequest(CredentialKind.SignedUrl, presented is [var text] ? new CredentialText(text) : null,
                 agent is null ? null : new AgentId(agent), request.Headers.Origin is [var origin] ? origin : null, request.Address)
-            { Key = key, Dialect = "elevenlabs" };
+            { Key = key, Dialect = "elevenlabs", Conversation = request.Parameter("conversation_id") };
     }
 
     // Clients require exactly the protocol they asked for; one that carries a secret is never echoed.

@@ -92,7 +92,7 @@ internal static class Refusals
     public const int InputRefused = 1008;
 
     /// <summary>The vendor's error event knows four codes only.</summary>
-    public static int EventCode(ushort close) => close switch { 1000 => 1000, 1002 or 1009 => 1002, 1008 => 1008, _ => 1011 };
+    public static int EventCode(ushort close) => close switch { 1000 => 1000, 1002 or 1009 => 1002, 1007 or 1008 => 1008, _ => 1011 };
 
     private static string Permission(string? scopes) => scopes switch
     {

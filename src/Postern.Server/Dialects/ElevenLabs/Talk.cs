@@ -13,7 +13,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
     private static readonly TimeSpan PingEvery = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ListenEvery = TimeSpan.FromMilliseconds(500);
 
-    private readonly List<Said> conversation = [];
+    private readonly History conversation = new(context.Options.Chat);
     private readonly StringBuilder pieces = new();
     private Playback playback = new(context.Clock);
     private ConversationPlan plan = null!;
@@ -62,7 +62,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
             await Task.WhenAny(NextMessage, late, Context.Leash.Ended);
             if (Context.Leash.TryGet(out var reason, out var detail))
             {
-                return (null, new SessionEnd(reason, Context.Dialect.End(reason, detail).Close.Code, detail));
+                return (null, new SessionEnd(reason, Context.Leash.Code is var code and not 0 ? code : Context.Dialect.End(reason, detail).Close.Code, detail));
             }
             if (!NextMessage.IsCompleted)
             {
@@ -107,6 +107,10 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
             case TalkMessage.Written { Text: { Length: > 0 } text }:
                 await YieldAsync();
                 await AnswerAsync(text, null);
+                break;
+            case TalkMessage.Context { Text: { Length: > 0 } text }:
+                // The client's word like any other: it must not pass for the agent's prompt.
+                conversation.Add(new Said(SaidBy.User, $"[Context from the application: {text}]"));
                 break;
             case TalkMessage.Audio { Sound: var sound }:
                 await HearAsync(sound);
@@ -204,7 +208,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
     {
         await Context.Recorder.AddAsync(TurnRole.User, text);
         conversation.Add(new Said(SaidBy.User, text));
-        Answer(agent, new AgentTurn([.. conversation]) { Heard = heard, PlayAt = heard is null ? null : plan.Output.Rate });
+        Answer(agent, new AgentTurn(conversation.Now) { Heard = heard, PlayAt = heard is null ? null : plan.Output.Rate });
     }
 
     // Whoever speaks to the agent silences it.

@@ -14,6 +14,9 @@ internal abstract record TalkMessage
     /// <summary>A written message; empty when it holds no text.</summary>
     public sealed record Written(string Text) : TalkMessage;
 
+    /// <summary>What the agent is to know, without an answer; empty when it holds no text.</summary>
+    public sealed record Context(string Text) : TalkMessage;
+
     /// <summary>The answer to a ping.</summary>
     public sealed record Pong(long EventId) : TalkMessage;
 
@@ -26,7 +29,7 @@ internal abstract record TalkMessage
     /// <summary>An on-premise client's own agent configuration, which nobody may bring along.</summary>
     public sealed record Enclave : TalkMessage;
 
-    /// <summary>Taken and of no consequence here: activity, context, results of tools, types of a later day.</summary>
+    /// <summary>Taken and of no consequence here: activity, results of tools, types of a later day.</summary>
     public sealed record Other : TalkMessage;
 
     /// <summary>Not of the protocol.</summary>
@@ -56,6 +59,7 @@ internal abstract record TalkMessage
         {
             "audio" => ReadAudio(Need(Need(root, "audio_event"), "audio_base_64")),
             "user_message" => ReadText(root),
+            "contextual_update" => new Context(ReadText(root).Text),
             "multimodal_message" => root.TryGetProperty("text", out var text) && text.ValueKind == JsonValueKind.Object ? ReadText(text) : new Other(),
             "pong" => new Pong(Need(root, "event_id").GetInt64()),
             "feedback" => ReadFeedback(root),

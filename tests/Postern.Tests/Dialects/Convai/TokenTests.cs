@@ -98,7 +98,7 @@ public class TokenTests
         Assert.Equal(200, await client.SayAsync(token));
 
         SqliteConnection.ClearAllPools();
-        var stored = string.Concat(System.IO.Directory.GetFiles(postern.Folder).Select(ReadShared));
+        var stored = string.Concat(System.IO.Directory.GetFiles(postern.Folder, "postern.db*").Select(ReadShared));
 
         Assert.DoesNotContain(token, stored, StringComparison.Ordinal);
         Assert.DoesNotContain(token[4..], stored, StringComparison.Ordinal);

@@ -144,7 +144,7 @@ public sealed class ConnectQueryTests
         }
 
         Assert.Equal(DenialReason.BadSignature, Assert.Single(costs).Item1);
-        Assert.Contains("CryptographicOperations.FixedTimeEquals(expected, mac)", SourceTree.Read("src/Postern.Core/Keys/SigningKey.cs"), StringComparison.Ordinal);
+        Assert.Contains("CryptographicOperations.FixedTimeEquals(expected, mac)", SourceTree.Read("src/Postern.Core/Keys/HmacKey.cs"), StringComparison.Ordinal);
     }
 
     private static string Reusable() => Forge.Issue(grant: Forge.Grant() with { Uses = null, ConversationId = null, Origins = [] }).Text.Value;

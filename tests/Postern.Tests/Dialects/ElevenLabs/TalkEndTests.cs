@@ -61,6 +61,18 @@ public class TalkEndTests
         Assert.Equal("Max conversation duration reached", (await postern.EndedAsync(client.ConversationId)).GetProperty("metadata").GetProperty("termination_reason").GetString());
     }
 
+    [Theory]
+    [Trait("attack", "C13")]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Text_ThatIsNotUtf8_IsClosedByItsOwnCode(bool opened)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = opened ? await TalkClient.OpenAsync(postern) : await TalkClient.ConnectAsync(await postern.SignedUrlAsync());
+        await client.Socket.SendAsync(new byte[] { (byte)'"', 0xC3, (byte)'"' }, WebSocketMessageType.Text, true, Cancel);
+        Assert.Equal((1007, "A text message is not UTF-8."), Two(await client.EndAsync()));
+    }
+
     [Fact]
     public async Task Operator_EndsTheConversation_WithEventAndClose()
     {

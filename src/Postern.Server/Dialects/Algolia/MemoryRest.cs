@@ -1,0 +1,174 @@
+using Postern.Core;
+using Postern.Core.Agents;
+using Postern.Core.Conversations;
+using Postern.Core.Projects;
+using Postern.Server.Flow;
+using Postern.Server.Storage;
+
+namespace Postern.Server.Dialects.Algolia;
+
+/// <summary>What an agent remembers of an end user (contract, sections 8 and 10). With a user token it is that user's alone; only with one is anything written.</summary>
+internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.Directory directory, TimeProvider clock)
+{
+    private const string Path = "/agent-studio/1/memory";
+    private const string AgentIds = "agentIds";
+    private const int PageSize = 10;
+    private const int LongestId = 256;
+
+    public void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet(Path, AlgoliaAccess.Answering(ListAsync));
+        routes.MapPost(Path + "/semantic", AlgoliaAccess.Answering(context => AddAsync(context, episodic: false)));
+        routes.MapPost(Path + "/episodic", AlgoliaAccess.Answering(context => AddAsync(context, episodic: true)));
+        routes.MapPost(Path + "/search", AlgoliaAccess.Answering(SearchAsync));
+        routes.MapGet(Path + "/{id}", AlgoliaAccess.Answering(ShowAsync));
+        routes.MapPatch(Path + "/{id}", AlgoliaAccess.Answering(ChangeAsync));
+        routes.MapDelete(Path + "/{id}", AlgoliaAccess.Answering(DeleteAsync));
+    }
+
+    private Task<HttpAnswer> ListAsync(HttpContext context)
+    {
+        var query = new QueryForm(context.Request.Query);
+        if (Verify(context, query.Once(AgentIds)).IsDenied(out var denial, out var scope))
+        {
+            return Task.FromResult(access.Refuse(context, denial));
+        }
+        var wanted = new MemoryQuery(scope.Project, scope.Agent)
+        {
+            Subject = scope.Subject ?? query.User, From = query.From, Before = query.Before,
+            Kind = MemoryForm.Kind(query.Once("memoryType"), problem => query.Refuse("memoryType", problem)),
+        };
+        if (query.Problem is { } problem || Paging.Read(context, PageSize).IsDenied(out problem, out var page))
+        {
+            return Task.FromResult(access.Refuse(context, problem));
+        }
+        var (records, total) = store.List(wanted with { Limit = page.Limit, Offset = page.Offset });
+        return Task.FromResult(Wire.Json(200, json =>
+        {
+            json.WriteStartArray("data"u8);
+            foreach (var record in records)
+            {
+                MemoryAnswers.Write(json, record);
+            }
+            json.WriteEndArray();
+            page.Write(json, total);
+        }));
+    }
+
+    private async Task<HttpAnswer> AddAsync(HttpContext context, bool episodic)
+    {
+        if ((await WriterAsync(context)).IsDenied(out var denial, out var asked))
+        {
+            return access.Refuse(context, denial);
+        }
+        var draft = MemoryForm.New(asked.Form, episodic);
+        return asked.Form.Problem is { } problem || (await store.AddAsync(asked.Owner, draft, clock.GetUtcNow())).IsDenied(out problem, out var record)
+            ? access.Refuse(context, problem)
+            : Written(record);
+    }
+
+    private async Task<HttpAnswer> SearchAsync(HttpContext context)
+    {
+        if ((await WriterAsync(context)).IsDenied(out var denial, out var asked))
+        {
+            return access.Refuse(context, denial);
+        }
+        var search = MemoryForm.Search(asked.Form);
+        if (asked.Form.Problem is { } problem)
+        {
+            return access.Refuse(context, problem);
+        }
+        var found = store.Search(asked.Owner, search);
+        return Wire.Json(200, json =>
+        {
+            json.WriteStartArray("results"u8);
+            foreach (var record in found)
+            {
+                MemoryAnswers.Write(json, record);
+            }
+            json.WriteEndArray();
+        });
+    }
+
+    private Task<HttpAnswer> ShowAsync(HttpContext context) => Task.FromResult(
+        Find(context, out var refusal, out _) is { } record ? Wire.Json(200, json => MemoryAnswers.WriteMembers(json, record)) : refusal);
+
+    private async Task<HttpAnswer> ChangeAsync(HttpContext context)
+    {
+        if (Find(context, out var refusal, out var scope) is not { } record)
+        {
+            return refusal;
+        }
+        if (scope.Subject is null)
+        {
+            return access.Refuse(context, NeedsUser);
+        }
+        if (JsonForm.Read(await RequestBody.ReadAsync(context)).IsDenied(out var denial, out var form))
+        {
+            return access.Refuse(context, denial);
+        }
+        var draft = MemoryForm.Changed(form, record.Content);
+        if (form.Problem is { } problem)
+        {
+            return access.Refuse(context, problem);
+        }
+        return await store.ChangeAsync(record, draft, clock.GetUtcNow()) is not { } decision ? Unknown()
+            : decision.IsDenied(out denial, out var changed) ? access.Refuse(context, denial) : Written(changed);
+    }
+
+    private async Task<HttpAnswer> DeleteAsync(HttpContext context) =>
+        Find(context, out var refusal, out var scope) is not { } record ? refusal
+        : await store.DeleteAsync(record, scope.KeyId, clock.GetUtcNow()) ? new HttpAnswer(204, []) : Unknown();
+
+    // Another user's record is as unknown as none: the same query, the same answer.
+    private MemoryRecord? Find(HttpContext context, out HttpAnswer refusal, out MemoryScope scope)
+    {
+        var query = new QueryForm(context.Request.Query);
+        if (Verify(context, query.Once(AgentIds)).IsDenied(out var denial, out scope!))
+        {
+            refusal = access.Refuse(context, denial);
+            return null;
+        }
+        refusal = Unknown();
+        return RawSegment.Last(context) is { } id && ClientId.IsValid(id) ? store.Find(scope.Project, scope.Agent, scope.Subject, id) : null;
+    }
+
+    private async Task<Decision<MemoryRequest>> WriterAsync(HttpContext context)
+    {
+        if (access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || JsonForm.Read(await RequestBody.ReadAsync(context)).IsDenied(out denial, out var form))
+        {
+            return denial;
+        }
+        if (caller.Token is not { } token)
+        {
+            return NeedsUser;
+        }
+        var agents = form.Texts(AgentIds, 1, LongestId);
+        return form.Problem is { } problem ? problem
+            : Agent(caller, agents is [var one] ? one : null, "body").IsDenied(out denial, out var agent) ? denial
+            : new MemoryRequest(new Owner(caller.Project, agent.Id, token.Subject), form);
+    }
+
+    private Decision<MemoryScope> Verify(HttpContext context, string? agentIds) =>
+        access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || Agent(caller, agentIds, "query").IsDenied(out denial, out var agent)
+            ? denial
+            : new MemoryScope(caller.Project, agent.Id, caller.Token?.Subject, caller.Key.Id);
+
+    // Neither all agents nor all but some: what is remembered belongs to one.
+    private Decision<Agent> Agent(Caller caller, string? named, string place) =>
+        string.IsNullOrEmpty(named) || named is ['*' or '-', ..] || named.Contains(',', StringComparison.Ordinal)
+            ? new Denial(DenialReason.RequestInvalid, $"{place} {AgentIds}: Input should name exactly one agent")
+        : directory.Find(caller.Project, new AgentId(named)) is not { } agent ? new Denial(DenialReason.AgentUnknown, named)
+        : caller.Token is { } token && !token.Opens(agent.Id) ? new Denial(DenialReason.BadSignature)
+        : agent;
+
+    private static readonly Denial NeedsUser = new(DenialReason.RequestInvalid, "header X-Algolia-Secure-User-Token: Field required: only a user whom a token names is remembered");
+
+    private static HttpAnswer Written(MemoryRecord record) => Wire.Json(200, json => json.WriteString("objectID"u8, record.Id));
+
+    private static HttpAnswer Unknown() => Wire.Error(404, "Memory not found");
+
+    private sealed record MemoryScope(ProjectId Project, AgentId Agent, string? Subject, string KeyId);
+
+    private sealed record MemoryRequest(Owner Owner, JsonForm Form);
+}

@@ -1,0 +1,108 @@
+using System.Text.Json;
+using Postern.Core;
+using Postern.Core.Projects;
+using Postern.Server.Flow;
+using Postern.Server.Storage;
+
+namespace Postern.Server.Dialects.Algolia;
+
+/// <summary>What is stored of one end user, and for how long anything is (contract, sections 1 and 10).</summary>
+internal sealed class UserDataRest(AlgoliaAccess access, Store store, TimeProvider clock)
+{
+    private const string UserPath = "/agent-studio/1/user-data/{id}";
+    private const string ConfigurationPath = "/agent-studio/1/configuration";
+
+    public void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet(UserPath, AlgoliaAccess.Answering(ShowAsync));
+        routes.MapDelete(UserPath, AlgoliaAccess.Answering(EraseAsync));
+        routes.MapGet(ConfigurationPath, AlgoliaAccess.Answering(ConfigurationAsync));
+        routes.MapPatch(ConfigurationPath, AlgoliaAccess.Answering(ConfigureAsync));
+    }
+
+    private Task<HttpAnswer> ShowAsync(HttpContext context)
+    {
+        if (access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller))
+        {
+            return Task.FromResult(access.Refuse(context, denial));
+        }
+        return Task.FromResult(RawSegment.Last(context) is { } user ? Wire.Json(200, json => Write(json, caller, user)) : Nowhere());
+    }
+
+    private async Task<HttpAnswer> EraseAsync(HttpContext context)
+    {
+        if (access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller))
+        {
+            return access.Refuse(context, denial);
+        }
+        if (RawSegment.Last(context) is not { } user)
+        {
+            return Nowhere();
+        }
+        if (Concerns(caller, user))
+        {
+            await store.UserData.EraseAsync(caller.Project, user, caller.Token?.Key.Agents ?? [], caller.Key.Id, clock.GetUtcNow());
+        }
+        return new HttpAnswer(204, []);
+    }
+
+    private Task<HttpAnswer> ConfigurationAsync(HttpContext context) => Task.FromResult(
+        access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller)
+            ? access.Refuse(context, denial)
+            : Configuration(store.UserData.RetentionDays(caller.Project)));
+
+    private async Task<HttpAnswer> ConfigureAsync(HttpContext context)
+    {
+        if (access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || WithoutUser(caller).IsDenied(out denial, out _)
+            || JsonForm.Read(await RequestBody.ReadAsync(context)).IsDenied(out denial, out var form))
+        {
+            return access.Refuse(context, denial);
+        }
+        var days = form.Number("maxRetentionDays", UserData.Choices);
+        if (form.Problem is { } problem)
+        {
+            return access.Refuse(context, problem);
+        }
+        if (days is { } chosen)
+        {
+            await store.UserData.KeepAsync(caller.Project, chosen, caller.Key.Id, clock.GetUtcNow());
+        }
+        return Configuration(days ?? store.UserData.RetentionDays(caller.Project));
+    }
+
+    private void Write(Utf8JsonWriter json, Caller caller, string user)
+    {
+        var concerned = Concerns(caller, user);
+        json.WriteStartArray("conversations"u8);
+        foreach (var row in concerned ? store.Conversations.ReadAll(caller.Project, user) : [])
+        {
+            if (Opens(caller, row.Owner.Agent))
+            {
+                ConversationAnswers.Write(json, row, store.Conversations.ReadMessages(row));
+            }
+        }
+        json.WriteEndArray();
+        json.WriteStartArray("memories"u8);
+        foreach (var record in concerned ? store.Memory.ReadAll(caller.Project, user) : [])
+        {
+            if (Opens(caller, record.Owner.Agent))
+            {
+                MemoryAnswers.Write(json, record);
+            }
+        }
+        json.WriteEndArray();
+    }
+
+    // A token narrows the request to its own user: everybody else is as unknown as a user who has never been here.
+    private static bool Concerns(Caller caller, string user) => Subject.IsValid(user) && (caller.Token is not { } token || token.Subject == user);
+
+    // ... and, by its key, to some agents.
+    private static bool Opens(Caller caller, Core.Agents.AgentId agent) => caller.Token is not { } token || token.Opens(agent);
+
+    // What holds for a whole project is no user's to change.
+    private static Decision<Caller> WithoutUser(Caller caller) => caller.Token is null ? caller : new Denial(DenialReason.ScopeMissing, "conversations_read");
+
+    private static HttpAnswer Nowhere() => Wire.Error(404, "User not found", "The user token in the path must be percent-encoded UTF-8: a slash is %2F.");
+
+    private static HttpAnswer Configuration(int days) => Wire.Json(200, json => json.WriteNumber("maxRetentionDays"u8, days));
+}

@@ -1,0 +1,1 @@
+export { callChatApi } from '@ai-sdk/ui-utils';
