@@ -3,7 +3,6 @@ using System.Text.Json;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Projects;
-using Postern.Server.Flow;
 using Postern.Server.Storage;
 using Upstream = Postern.Core.Agents.Upstream;
 

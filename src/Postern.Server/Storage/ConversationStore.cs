@@ -4,7 +4,6 @@ using Postern.Core.Agents;
 using Postern.Core.Audit;
 using Postern.Core.Conversations;
 using Postern.Core.Projects;
-using Postern.Core.Sessions;
 
 namespace Postern.Server.Storage;
 
