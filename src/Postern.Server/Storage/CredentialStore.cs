@@ -60,6 +60,16 @@ internal sealed class CredentialStore(Database database)
     public FixedValues ReadFixed(CredentialId id) =>
         ReadOne("select fixed from credential where id = $1", static reader => reader.Text(0) is { } text ? Read(text) : null, id.Value) ?? FixedValues.None;
 
+    /// <summary>How long the sessions of a credential have lasted. One that nobody has ended lasts at most until its own end.</summary>
+    public TimeSpan ReadSpent(CredentialId id, DateTimeOffset now)
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection,
+            "select coalesce(sum(coalesce(ended_at, case when end_by < $1 then end_by else $1 end) - started_at), 0) from session where credential_id = $2",
+            now.ToUnixTimeMilliseconds(), id.Value);
+        return TimeSpan.FromMilliseconds(Convert.ToInt64(command.ExecuteScalar(), System.Globalization.CultureInfo.InvariantCulture));
+    }
+
     /// <summary>Revocations that still matter at <paramref name="now"/>, or the one of this id.</summary>
     public List<(CredentialId Id, DateTimeOffset Until)> ReadRevocations(DateTimeOffset now, string? id = null)
     {
@@ -77,7 +87,7 @@ internal sealed class CredentialStore(Database database)
     /// <summary>False when the credential is expired or revoked by now: then nothing is changed.</summary>
     public static bool Extend(WriteTransaction transaction, CredentialId id, DateTimeOffset startBy, AuditEvent entry)
     {
-        transaction.LockChanges();
+        transaction.LockDirectory();
         var changed = transaction.Execute("update credential set start_by = $1 where id = $2 and revoked_at is null and start_by > $3",
             startBy.ToUnixTimeMilliseconds(), id.Value, entry.At.ToUnixTimeMilliseconds()) == 1;
         if (changed)
@@ -91,7 +101,7 @@ internal sealed class CredentialStore(Database database)
     public static void Revoke(WriteTransaction transaction, CredentialId id, AuditEvent entry)
     {
         var now = entry.At.ToUnixTimeMilliseconds();
-        transaction.LockChanges();
+        transaction.LockDirectory();
         transaction.Execute("update credential set revoked_at = $1 where id = $2 and revoked_at is null", now, id.Value);
         if (transaction.Execute("insert into revocation (credential_id, at, until) values ($1, $2, $3) on conflict (credential_id) do nothing",
             id.Value, now, entry.At.AddDays(2).ToUnixTimeMilliseconds()) == 1)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Postern.Server.Agents;
+using Postern.Server.Agents.Chat;
 
 namespace Postern.Server.Dialects.Algolia;
 
@@ -25,6 +26,9 @@ internal static class CompletionAnswers
         { Failure: AgentFailure.Busy } busy => Wire.Error(429, busy.Sentence) with { Headers = [KeyValuePair.Create("Retry-After", "1")] },
         var failed => Wire.Error(424, failed.Sentence),
     };
+
+    /// <summary>The vendor's name of a tool: its pages show what is remembered by it.</summary>
+    public static string Tool(string name) => name == MemorizeTool.Name ? "algolia_memorize" : name;
 
     /// <summary>All that was said.</summary>
     public static string Text(IReadOnlyList<AgentAct> acts) => string.Concat(acts.OfType<AgentAct.Piece>().Select(piece => piece.Text));

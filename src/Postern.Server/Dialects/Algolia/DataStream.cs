@@ -82,7 +82,7 @@ internal static class DataStream
     private static void Call(Utf8JsonWriter json, AgentAct.Calls calls)
     {
         json.WriteString("toolCallId"u8, calls.Id);
-        json.WriteString("toolName"u8, calls.Tool);
+        json.WriteString("toolName"u8, CompletionAnswers.Tool(calls.Tool));
         json.WritePropertyName("args"u8);
         json.WriteRawValue(calls.Arguments);
     }

@@ -84,7 +84,7 @@ internal static class MessageStream
         {
             var returned = acts.OfType<AgentAct.Returned>().FirstOrDefault(returned => returned.Id == calls.Id);
             json.WriteStartObject();
-            json.WriteString("type"u8, "tool-" + calls.Tool);
+            json.WriteString("type"u8, "tool-" + CompletionAnswers.Tool(calls.Tool));
             json.WriteString("state"u8, returned is null ? "input-available" : returned.IsError ? "output-error" : "output-available");
             json.WritePropertyName("input"u8);
             json.WriteRawValue(calls.Arguments);
@@ -104,7 +104,7 @@ internal static class MessageStream
     private static void Tool(Utf8JsonWriter json, string id, string tool)
     {
         json.WriteString("toolCallId"u8, id);
-        json.WriteString("toolName"u8, tool);
+        json.WriteString("toolName"u8, CompletionAnswers.Tool(tool));
     }
 
     private static void Output(Utf8JsonWriter json, AgentAct.Returned returned)

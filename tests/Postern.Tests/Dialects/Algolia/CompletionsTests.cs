@@ -1,0 +1,465 @@
+using System.IO.Compression;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+using Postern.Core.Projects;
+using Postern.Server.Storage;
+using Postern.Tests.Agents.Chat;
+
+namespace Postern.Tests.Dialects.Algolia;
+
+/// <summary>Completions: read, answered piece by piece, ended and kept as the contract says.</summary>
+public class CompletionsTests
+{
+    private const string Hello = """{"messages":[{"role":"user","content":"hello"}]}""";
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Stream_AgentSpeaksInPieces_EachIsPassedOnWhenItIsThere()
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        var heard = new SemaphoreSlim(0);
+        chat.Script = async answer =>
+        {
+            await answer.SayAsync("Hello");
+            await heard.WaitAsync(TimeSpan.FromSeconds(10)); // the second piece is not even made before the client has the first
+            await answer.SayAsync(" there");
+            await answer.EndAsync();
+        };
+        using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
+
+        using var stream = await client.StreamAsync("""{"id":"c","messages":[{"id":"1","role":"user","content":"one"},{"id":"2","role":"assistant","content":"two"},{"id":"3","role":"user","content":"three"}]}""");
+        var first = await stream.UntilAsync("Hello");
+        Assert.Equal(["start", "start-step", "text-start", "text-delta"], first);
+        heard.Release();
+
+        Assert.Equal(["text-delta", "text-end", "finish-step", "finish"], await stream.RestAsync());
+        Assert.Equal([("user", "one"), ("assistant", "two"), ("user", "three")], (await chat.NextAsync()).Messages.Where(message => message.Role != "system"));
+        var kept = await client.ConversationAsync("c");
+        Assert.Equal("Hello there", kept[^1].Text);
+        Assert.Equal(stream.MessageId, kept[^1].Id);
+    }
+
+    [Fact]
+    public async Task Stream_ClientLeaves_RequestBehindItEndsAndWhatWasSaidIsKept()
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        chat.Script = async answer =>
+        {
+            await answer.SayAsync("the beginning");
+            await answer.Left;
+        };
+        using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
+
+        var stream = await client.StreamAsync("""{"id":"c","messages":[{"id":"1","role":"user","content":"one"}]}""");
+        await stream.UntilAsync("the beginning");
+        stream.Dispose();
+
+        await (await chat.NextAsync()).Left;
+        var kept = await client.ConversationAsync("c", atLeast: 2);
+        Assert.Equal([("1", "one"), (stream.MessageId, "the beginning")], kept);
+        await client.EndedAsync("ClientClosed");
+    }
+
+    [Theory]
+    [InlineData("ai-sdk-5", "stream=true", 200, """data: {"type":"error","errorText":"{{sentence}}"}""")]
+    [InlineData("ai-sdk-4", "stream=true", 200, "3:\"{{sentence}}\"\n")]
+    [InlineData("ai-sdk-5", "stream=false", 424, """{"message":"{{sentence}}"}""")]
+    [InlineData("ai-sdk-4", "stream=false", 424, """{"message":"{{sentence}}"}""")]
+    public async Task Answer_OfAnAgentThatFails_SaysSoAndNothingOfTheInside(string mode, string stream, int status, string expected)
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        chat.Script = async answer =>
+        {
+            answer.Http.Response.StatusCode = 401;
+            await answer.WriteAsync("""{"error":{"message":"Incorrect API key provided: sk-canary"}}""");
+        };
+        using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
+
+        var (found, text) = await client.SendAsync(Hello, $"compatibilityMode={mode}&{stream}");
+
+        Assert.Equal(status, found);
+        var wanted = expected.Split("{{sentence}}");
+        Assert.Contains(wanted[0], text, StringComparison.Ordinal);
+        Assert.Contains(wanted[1], text, StringComparison.Ordinal);
+        Assert.DoesNotContain("canary", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Whole_AgentTakesTooLong_EndsLongBeforeTheClientGivesUp()
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        chat.Script = async answer => await answer.Left;
+        using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
+
+        var asking = client.SendAsync(Hello, "compatibilityMode=ai-sdk-5&stream=false");
+        await chat.NextAsync();
+        postern.Clock.Advance(TimeSpan.FromSeconds(21));
+
+        var (status, text) = await asking.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        Assert.Equal(424, status);
+        Assert.Contains("message", text, StringComparison.Ordinal);
+        await client.EndedAsync("MaxDuration");
+    }
+
+    [Fact]
+    public async Task Stream_AgentIsSilent_OnlyVersion5HearsSigns()
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        var silence = new TaskCompletionSource();
+        chat.Script = async answer =>
+        {
+            await silence.Task;
+            await answer.SayAsync("at last");
+            await answer.EndAsync();
+        };
+        using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
+        var asking = new[] { client.SendAsync(Hello, "compatibilityMode=ai-sdk-5"), client.SendAsync(Hello, "compatibilityMode=ai-sdk-4") };
+
+        await Task.Delay(TimeSpan.FromSeconds(10.5), Cancel);
+        silence.SetResult();
+
+        Assert.Contains("}\n\n: keepalive\n\ndata: ", (await asking[0]).Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("keepalive", (await asking[1]).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Session_OfACompletion_IsOnTheLeashLikeAnyOther()
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        chat.Script = async answer =>
+        {
+            await answer.SayAsync("the beginning");
+            await answer.Left;
+        };
+        var agent = await postern.ChatAgentAsync(chat);
+        using var client = new CompletionClient(postern, agent);
+
+        // An operator, the longest duration, the agent's end.
+        foreach (var (end, reason) in new (Func<string, Task>, string)[]
+        {
+            (id => postern.Client.PostAsync($"/api/sessions/{id}/end", null, Cancel), "Operator"),
+            (_ => Task.Run(() => postern.Clock.Advance(TimeSpan.FromHours(25))), "MaxDuration"),
+            (_ => postern.Client.DeleteAsync($"/v1/convai/agents/{agent}", Cancel), "Revoked"),
+        })
+        {
+            using var stream = await client.StreamAsync(Hello);
+            await stream.UntilAsync("the beginning");
+            var live = await postern.Client.GetStringAsync("/api/sessions", Cancel);
+            await end(JsonElement.Parse(live).GetProperty("sessions")[0].GetProperty("id").GetString()!);
+
+            Assert.Equal(["text-end", "error"], await stream.RestAsync());
+            await client.EndedAsync(reason);
+        }
+    }
+
+    [Fact]
+    public async Task Server_Stops_StreamsAreToldAndEnd()
+    {
+        await using var chat = await FakeChat.StartAsync();
+        var postern = await TestPostern.StartAsync();
+        chat.Script = async answer =>
+        {
+            await answer.SayAsync("the beginning");
+            await answer.Left;
+        };
+        using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
+        using var stream = await client.StreamAsync(Hello);
+        await stream.UntilAsync("the beginning");
+
+        var stopping = postern.DisposeAsync();
+
+        Assert.Equal(["text-end", "error"], await stream.RestAsync());
+        await stopping;
+    }
+
+    [Fact]
+    public async Task Agent_RelayedElsewhere_HasNoCompletionsAndSaysSo()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new CompletionClient(postern, await postern.AgentAsync(upstream: "ws://127.0.0.1:9/"));
+
+        var (status, text) = await client.SendAsync(Hello);
+
+        Assert.Equal(422, status);
+        Assert.Contains("only agents hosted here answer completions", text, StringComparison.Ordinal);
+        await client.EndedAsync("FirstMessageRefused");
+    }
+
+    [Fact]
+    public async Task Agent_OfOtherDialectsAlone_IsUnknown()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        var agent = await postern.AgentAsync();
+        using var only = await postern.Client.PutAsync($"/api/agents/{agent}/dialects", TestPostern.Json("""{"only":["elevenlabs"]}"""), Cancel);
+        Assert.True(only.IsSuccessStatusCode, await only.Content.ReadAsStringAsync(Cancel));
+        using var client = new CompletionClient(postern, new Core.Agents.AgentId(agent).Uuid);
+
+        Assert.Equal(404, (await client.SendAsync(Hello)).Status);
+    }
+
+    [Fact]
+    public async Task Conversation_OfAnIdThatTwoUsersUse_IsTwo()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var vendor = new AlgoliaClient(postern);
+        var key = await vendor.CreateKeyAsync();
+        using var alice = new CompletionClient(postern, "agent_echo", vendor.Token(key, "alice"));
+        using var bob = new CompletionClient(postern, "agent_echo", vendor.Token(key, "bob"));
+        using var nobody = new CompletionClient(postern, "agent_echo");
+
+        foreach (var (client, word) in new[] { (alice, "apple"), (bob, "banana"), (nobody, "cherry") })
+        {
+            Assert.Equal(200, (await client.SendAsync($$"""{"id":"same","messages":[{"id":"m","role":"user","content":"{{word}}"}]}""")).Status);
+        }
+        // What a client replays adds to its own alone, and changes nothing that is there.
+        await bob.SendAsync("""{"id":"same","messages":[{"id":"m","role":"user","content":"changed"},{"id":"n","role":"user","content":"blueberry"}]}""");
+
+        Assert.Equal(["apple", "echo: apple"], (await alice.ConversationAsync("same")).Select(message => message.Text));
+        Assert.Equal(["banana", "echo: banana", "blueberry", "echo: blueberry"], (await bob.ConversationAsync("same")).Select(message => message.Text));
+    }
+
+    [Fact]
+    public async Task Regenerated_Answer_IsKeptBesideTheFormer()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new CompletionClient(postern, "agent_echo");
+        const string Body = """{"id":"c","messages":[{"id":"1","role":"user","content":"one"}],"trigger":"regenerate-message","messageId":"alg_msg_x"}""";
+
+        await client.SendAsync(Body, "compatibilityMode=ai-sdk-5&cache=false");
+        await client.SendAsync(Body, "compatibilityMode=ai-sdk-5&cache=false");
+
+        var kept = await client.ConversationAsync("c");
+        Assert.Equal(["one", "echo: one", "echo: one"], kept.Select(message => message.Text));
+        Assert.Equal(3, kept.Select(message => message.Id).Distinct().Count());
+    }
+
+    [Fact]
+    public async Task Memory_OfAUser_IsUsedUnlessTheRequestSaysNo()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var vendor = new AlgoliaClient(postern);
+        using var client = new CompletionClient(postern, "agent_echo", vendor.Token(await vendor.CreateKeyAsync(), "alice"));
+
+        using var stream = await client.StreamAsync("""{"messages":[{"role":"user","content":"remember that I like tea"}]}""");
+        Assert.Equal(["start", "start-step", "tool-input-start", "tool-input-available", "tool-output-available", "text-start", "text-delta", "text-end", "finish-step", "finish"], await stream.RestAsync());
+        const string Question = """{"messages":[{"role":"user","content":"what do you remember?"}]}""";
+        Assert.Contains("I like tea", (await client.SendAsync(Question)).Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("I like tea", (await client.SendAsync(Question, "compatibilityMode=ai-sdk-5&memory=false")).Text, StringComparison.Ordinal);
+        var whole = (await client.SendAsync("""{"messages":[{"role":"user","content":"remember that it rains"}]}""", "compatibilityMode=ai-sdk-5&stream=false")).Text;
+        var parts = JsonElement.Parse(whole).GetProperty("parts");
+        Assert.Equal("I will remember that it rains", parts[1].GetProperty("text").GetString());
+        Assert.Equal(("tool-algolia_memorize", "output-available"), (parts[2].GetProperty("type").GetString(), parts[2].GetProperty("state").GetString()));
+        var data = (await client.SendAsync("""{"messages":[{"role":"user","content":"remember that it snows"}]}""", "compatibilityMode=ai-sdk-4")).Text;
+        Assert.Equal("f9a0ed", string.Concat(data.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line[0])));
+    }
+
+    [Theory]
+    [Trait("attack", "D9")]
+    [InlineData("gzip", 1000, 200)]
+    [InlineData("gzip", 1 << 20, 422)]
+    [InlineData("gzip", 100 << 20, 422)]
+    [InlineData("plain", 1000, 422)]
+    [InlineData("br", 1000, 415)]
+    [InlineData("gzip, gzip", 1000, 415)]
+    public async Task Body_Packed_IsReadUpToTheLimitOfWhatItUnpacksTo(string encoding, int size, int status)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new CompletionClient(postern, "agent_echo");
+        var body = Encoding.UTF8.GetBytes(Hello.Replace("hello", new string('a', size), StringComparison.Ordinal));
+        using var packed = new MemoryStream();
+        using (var gzip = new GZipStream(packed, CompressionLevel.SmallestSize, leaveOpen: true))
+        {
+            gzip.Write(body);
+        }
+        using var content = new ByteArrayContent(encoding == "plain" ? body : packed.ToArray());
+        content.Headers.TryAddWithoutValidation("Content-Encoding", encoding == "plain" ? "gzip" : encoding);
+
+        var (found, text) = await client.SendAsync(content);
+
+        Assert.Equal((HttpStatusCode)status, (HttpStatusCode)found);
+        Assert.Equal(status == 200, text.Contains(new string('a', 1000), StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Body_InPiecesAndUnderAnotherName_IsJson()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new CompletionClient(postern, "agent_echo");
+        using var content = new StreamContent(new MemoryStream(Encoding.UTF8.GetBytes(Hello)));
+        content.Headers.ContentType = MediaTypeHeaderValue.Parse("text/plain");
+
+        Assert.Equal(200, (await client.SendAsync(content, chunked: true)).Status);
+    }
+
+    [Fact]
+    public async Task Body_OfALongConversation_MayBeLargerThanOthers()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new CompletionClient(postern, "agent_echo");
+
+        Assert.Equal(200, (await client.SendAsync(Hello.Replace("hello", new string('a', 500_000), StringComparison.Ordinal))).Status);
+        var (status, text) = await client.SendAsync(Hello.Replace("hello", new string('a', 1 << 20), StringComparison.Ordinal));
+        Assert.Equal(422, status);
+        Assert.Contains("too large", text, StringComparison.Ordinal);
+    }
+}
+
+/// <summary>Asks one agent for completions with a key fit for a page.</summary>
+internal sealed class CompletionClient(TestPostern postern, string agent, string? token = null) : IDisposable
+{
+    private readonly HttpClient http = new() { BaseAddress = new Uri(postern.Http), Timeout = TimeSpan.FromSeconds(30) };
+    private string? key;
+
+    public Task<(int Status, string Text)> SendAsync(string body, string query = "compatibilityMode=ai-sdk-5") => SendAsync(new StringContent(body), query);
+
+    public async Task<(int Status, string Text)> SendAsync(HttpContent content, string query = "compatibilityMode=ai-sdk-5", bool chunked = false)
+    {
+        using var request = await RequestAsync(content, query);
+        request.Headers.TransferEncodingChunked = chunked;
+        using var answer = await http.SendAsync(request, TestContext.Current.CancellationToken);
+        return ((int)answer.StatusCode, await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+    }
+
+    public async Task<CompletionStream> StreamAsync(string body)
+    {
+        using var request = await RequestAsync(new StringContent(body), "compatibilityMode=ai-sdk-5");
+        var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        return new CompletionStream(answer, new StreamReader(await answer.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken)));
+    }
+
+    /// <summary>What is kept of a conversation, once it has so many messages: the user's own beside a user token.</summary>
+    public async Task<List<(string Id, string Text)>> ConversationAsync(string id, int atLeast = 1)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, $"/agent-studio/1/agents/{agent}/conversations/{id}");
+            Sign(request, token is null ? TestPostern.Key : await KeyAsync());
+            using var answer = await http.SendAsync(request, TestContext.Current.CancellationToken);
+            var text = await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+            var messages = answer.IsSuccessStatusCode ? [.. JsonElement.Parse(text).GetProperty("messages").EnumerateArray().Select(message =>
+                (message.GetProperty("id").GetString()!, string.Concat(message.GetProperty("parts").EnumerateArray().Select(part => part.GetProperty("text").GetString()))))] : new List<(string, string)>();
+            if (messages.Count >= atLeast)
+            {
+                return messages;
+            }
+            Assert.True(attempt < 250, text);
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+        }
+    }
+
+    /// <summary>Waits until the last session has ended for this reason.</summary>
+    public async Task EndedAsync(string reason)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            using var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(postern.Folder, "postern.db")}");
+            connection.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText = "select end_reason from session order by started_at desc limit 1";
+            if (command.ExecuteScalar() as string is { } found)
+            {
+                Assert.Equal(reason, found);
+                return;
+            }
+            Assert.True(attempt < 250, "the session did not end");
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+        }
+    }
+
+    private async Task<HttpRequestMessage> RequestAsync(HttpContent content, string query)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, $"/agent-studio/1/agents/{agent}/completions?{query}") { Content = content };
+        Sign(request, await KeyAsync());
+        return request;
+    }
+
+    private void Sign(HttpRequestMessage request, string text)
+    {
+        request.Headers.Add("x-algolia-application-id", "default");
+        request.Headers.Add("x-algolia-api-key", text);
+        if (token is not null)
+        {
+            request.Headers.Add(AlgoliaClient.TokenHeader, token);
+        }
+    }
+
+    private async Task<string> KeyAsync()
+    {
+        if (key is null)
+        {
+            await using var store = Store.Open(TestPostern.Options(postern.Folder), TimeProvider.System);
+            key = ApiKeyText.Create();
+            await store.Keys.CreateApiKeyAsync(ProjectId.Default, "page", key, Scopes.Converse);
+            await Task.Delay(Server.Storage.DirectoryFeed.Interval * 2, TestContext.Current.CancellationToken); // another process wrote it
+        }
+        return key;
+    }
+
+    public void Dispose() => http.Dispose();
+}
+
+/// <summary>An answer that is still coming, by the kinds of its events.</summary>
+internal sealed class CompletionStream(HttpResponseMessage answer, StreamReader reader) : IDisposable
+{
+    public string MessageId { get; private set; } = "";
+
+    /// <summary>The events up to the one that holds this text.</summary>
+    public async Task<List<string>> UntilAsync(string text)
+    {
+        var kinds = new List<string>();
+        while (await NextAsync() is { } data)
+        {
+            kinds.Add(data.GetProperty("type").GetString()!);
+            if (data.GetRawText().Contains(text, StringComparison.Ordinal))
+            {
+                return kinds;
+            }
+        }
+        throw new InvalidOperationException($"The stream ended before '{text}'.");
+    }
+
+    /// <summary>The events up to the end, which is marked as such.</summary>
+    public async Task<List<string>> RestAsync()
+    {
+        var kinds = new List<string>();
+        while (await NextAsync() is { } data)
+        {
+            kinds.Add(data.GetProperty("type").GetString()!);
+        }
+        return kinds;
+    }
+
+    private async Task<JsonElement?> NextAsync()
+    {
+        while (await reader.ReadLineAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(15)) is { } line)
+        {
+            if (line == "data: [DONE]")
+            {
+                return null;
+            }
+            if (line.StartsWith("data: ", StringComparison.Ordinal))
+            {
+                var data = JsonElement.Parse(line[6..]);
+                MessageId = data.TryGetProperty("messageId", out var id) ? id.GetString()! : MessageId;
+                return data;
+            }
+        }
+        throw new InvalidOperationException("The stream ended without its mark.");
+    }
+
+    public void Dispose()
+    {
+        reader.Dispose();
+        answer.Dispose();
+    }
+}
