@@ -3,7 +3,6 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using Postern.Core.Agents;
 using Postern.Core.Keys;
 using Postern.Core.Projects;
 using Postern.Server.Storage;
