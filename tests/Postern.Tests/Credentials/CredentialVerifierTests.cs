@@ -107,6 +107,20 @@ public sealed class CredentialVerifierTests
     public void ApiKey_InACredentialsSlot_IsRefusedByKind(CredentialKind slot) =>
         Assert.Equal(DenialReason.WrongKind, Forge.Verdict(ApiKeyText.Create(), slot));
 
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    [Trait("attack", "B17")]
+    public void Credential_PrintedByWhateverHoldsIt_ShowsNoText(CredentialKind kind)
+    {
+        var credential = Forge.Issue(kind);
+
+        foreach (var printed in new[] { $"{credential.Text}", $"{credential}", $"{new ConnectRequest(kind, credential.Text, null, null, null)}" })
+        {
+            Assert.Contains("[credential]", printed, StringComparison.Ordinal);
+            Assert.DoesNotContain(credential.Text.Value, printed, StringComparison.Ordinal);
+        }
+    }
+
     [Fact]
     [Trait("attack", "A19")]
     public void Credential_InAnApiKeysSlot_IsRefused()

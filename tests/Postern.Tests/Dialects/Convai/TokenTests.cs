@@ -136,6 +136,11 @@ public class TokenTests
         });
 
         Assert.Equal((long)Pairs, node.Scalar<long>("select count(*) from credential where revoked_at is not null"));
+        Assert.Equal(0L, node.Scalar<long>(
+            """
+            select count(*) from audit late join audit revoked on revoked.credential_id = late.credential_id and revoked.name = 'credential.revoked'
+            where late.name = 'credential.extended' and late.seq > revoked.seq
+            """));
         Assert.All(outcomes, outcome => Assert.True(outcome is "extended" or nameof(DenialReason.Revoked), outcome));
         TestContext.Current.TestOutputHelper?.WriteLine(string.Join(", ", outcomes.GroupBy(outcome => outcome).Select(group => $"{group.Key} {group.Count()}")));
     }
