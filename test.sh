@@ -71,6 +71,10 @@ postgres_folder >/dev/null || missing+=(postgresql)
 [ -n "${POSTERN_CHROMIUM:-}" ] || [ -x /usr/bin/chromium ] || [ -x /usr/bin/chromium-browser ] || missing+=(chromium)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+if [ -x /usr/sbin/policy-rc.d ]; then   # in a container: elsewhere their packages would start a service, and the tests through them are skipped
+  [ -x /usr/sbin/nginx ] || missing+=(nginx)
+  [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+fi
 if [ ${#missing[@]} -gt 0 ]; then echo "Installing ${missing[*]}"; install_packages "${missing[@]}"; else echo "nothing"; fi
 if ! cmp -s tests/e2e/package-lock.json tests/e2e/node_modules/.postern-lock; then
   step "npm packages"

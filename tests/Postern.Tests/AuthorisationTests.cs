@@ -1,4 +1,6 @@
 using System.Net.Http.Json;
+using System.Net.WebSockets;
+using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http;
@@ -13,6 +15,7 @@ public partial class AuthorisationTests
     private static partial Regex Placeholder { get; }
 
     private static readonly string[] Kinds = ["none", "API key", "signed URL", "client secret", "conversation token", "user token", "personal access token"];
+    private static readonly string[] SocketPaths = ["/v1/convai/conversation", "/v1/realtime"];
     private static readonly string[] Slots = ["xi-api-key", "Authorization", "CONVAI-API-KEY", "X-API-Key", "API-AUTH-TOKEN", "x-algolia-api-key"];
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -55,12 +58,20 @@ public partial class AuthorisationTests
         foreach (var (method, path, sessions) in Routes(postern))
         {
             var cells = new List<string>();
+            var keySlots = new HashSet<string>();
             foreach (var kind in Kinds)
             {
                 var found = "–";
                 foreach (var slot in kind == "none" ? Slots[..1] : Slots)
                 {
-                    found = await OpensAsync(client, method, path, credentials[kind], slot) ? "yes" : found;
+                    var status = await AskAsync(client, method, path, credentials[kind], slot);
+                    found = status is not (401 or 403) ? "yes" : found;
+                    if (kind == "API key" && status is not (401 or 403))
+                    {
+                        keySlots.Add(slot);
+                    }
+                    // Where a key is taken, a credential of any other kind is told that it is of the wrong kind.
+                    Assert.True(IsOpen(method, path) || sessions || kind is "none" or "API key" or "user token" || !keySlots.Contains(slot) || status == 403, $"{method} {path}: {status} to a {kind} as {slot}");
                 }
                 cells.Add(found);
             }
@@ -72,11 +83,65 @@ public partial class AuthorisationTests
             Assert.True(sessions || cells[6] == "–", $"{method} {path} takes a personal access token");
         }
 
+        foreach (var path in SocketPaths)
+        {
+            var cells = new List<string>();
+            foreach (var kind in Kinds)
+            {
+                cells.Add(await OpensAsync(postern, path, credentials[kind]) ? "yes" : "–");
+            }
+            rows[$"{path} WS"] = $"| `WebSocket {path}` | {string.Join(" | ", cells)} |";
+            Assert.Equal(2, cells.Count(cell => cell == "yes")); // the API key's and one kind's
+        }
+
         AuthorisationDocument.Check("Every route", Introduction, ["route", .. Kinds], rows.Values);
     }
 
+    // In every header, parameter and subprotocol that a credential can stand in.
+    private static async Task<bool> OpensAsync(TestPostern postern, string path, string credential)
+    {
+        var opens = false;
+        foreach (var slot in (string[])[.. Slots, "?token", "?conversation_signature", "bearer.", "openai-insecure-api-key.", "xai-client-secret."])
+        {
+            using var socket = new ClientWebSocket();
+            var query = "?agent_id=agent_echo";
+            if (slot.EndsWith('.'))
+            {
+                socket.Options.AddSubProtocol(path.Contains("convai", StringComparison.Ordinal) ? "convai" : "realtime");
+                socket.Options.AddSubProtocol(slot + (credential.Length > 0 ? credential : "x"));
+            }
+            else if (slot[0] == '?')
+            {
+                query += $"&{slot[1..]}={credential}";
+            }
+            else if (credential.Length > 0)
+            {
+                socket.Options.SetRequestHeader(slot, slot == "Authorization" ? "Bearer " + credential : credential);
+            }
+            opens |= await TalksAsync(socket, new Uri($"ws{postern.Http[4..]}{path}{query}"));
+        }
+        return opens;
+    }
+
+    private static async Task<bool> TalksAsync(ClientWebSocket socket, Uri address)
+    {
+        try
+        {
+            await socket.ConnectAsync(address, Cancel);
+            await socket.SendAsync("""{"type":"conversation_initiation_client_data"}"""u8.ToArray(), WebSocketMessageType.Text, true, Cancel);
+        }
+        catch (WebSocketException)
+        {
+            return false; // the guard's 403, or closed before it could say anything
+        }
+        var buffer = new byte[64 * 1024];
+        var first = await socket.ReceiveAsync(buffer, Cancel);
+        return first.MessageType == WebSocketMessageType.Text && Encoding.UTF8.GetString(buffer, 0, first.Count) is var text
+            && (text.Contains("session.created", StringComparison.Ordinal) || text.Contains("conversation_initiation_metadata", StringComparison.Ordinal));
+    }
+
     // 401 and 403 are refusals of the credential; whatever else comes has let it pass.
-    private static async Task<bool> OpensAsync(HttpClient client, string method, string path, string credential, string slot)
+    private static async Task<int> AskAsync(HttpClient client, string method, string path, string credential, string slot)
     {
         using var request = new HttpRequestMessage(new HttpMethod(method), Placeholder.Replace(path, "unknown") + "?agent_id=agent_echo&agent_ids=agent_echo");
         request.Headers.Add("x-algolia-application-id", "default");
@@ -89,7 +154,7 @@ public partial class AuthorisationTests
             request.Headers.TryAddWithoutValidation(slot, slot == "Authorization" ? "Bearer " + credential : credential);
         }
         using var answer = await client.SendAsync(request, Cancel);
-        return (int)answer.StatusCode is not (401 or 403);
+        return (int)answer.StatusCode;
     }
 
     // Where a WebSocket is opened a plain request learns nothing; preflights carry no credential.
@@ -128,8 +193,8 @@ public partial class AuthorisationTests
 
     private const string Introduction =
         """
-        Every route over plain HTTP, and what opens it in any of the headers xi-api-key, Authorization, CONVAI-API-KEY, X-API-Key,
-        API-AUTH-TOKEN and x-algolia-api-key. The API key has every scope. A dash is 401 or 403. The page `/try` has a session of its own;
-        WebSocket routes take the credential of their vendor in its place alone.
+        Every route, and what opens it in any of the headers xi-api-key, Authorization, CONVAI-API-KEY, X-API-Key, API-AUTH-TOKEN and
+        x-algolia-api-key, of a WebSocket also in the parameters and subprotocols that carry credentials. The API key has every scope. A
+        dash is 401 or 403, or a WebSocket that is closed at once. The page `/try` has a session of its own.
         """;
 }

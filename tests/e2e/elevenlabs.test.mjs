@@ -14,7 +14,7 @@ import { startPostern } from './postern.mjs';
 const here = dirname(fileURLToPath(import.meta.url));
 let postern, api;
 before(async () => {
-  postern = await startPostern();
+  postern = await startPostern({ args: ['--agents:allow-private-upstreams', 'true'] });
   api = new ElevenLabsClient({ apiKey: postern.apiKey, baseUrl: postern.http });
 });
 after(() => postern.stop());
@@ -116,6 +116,38 @@ describe('@elevenlabs/client in Node', () => {
     assert.equal(first.events.find(event => event.connect).connect.conversationId, new URL(once).searchParams.get('conversation_id'));
     const second = await talk({ signedUrl: once });
     assert.match(second.events[0].refused, /the signed URL was already used/);
+  });
+
+  test('hears a chat endpoint piece by piece, and is told when it fails', async () => {
+    const asked = [];
+    const chat = createServer((request, response) => {
+      let body = '';
+      request.on('data', data => { body += data; });
+      request.on('end', () => {
+        asked.push(JSON.parse(body));
+        if (asked.length > 1) return response.writeHead(500).end('sk-secret');
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        for (const content of ['Hello', ' there']) response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: null }] })}\n\n`);
+        response.end(`data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })}\n\ndata: [DONE]\n\n`);
+      });
+    });
+    await new Promise(resolve => chat.listen(0, '127.0.0.1', resolve));
+    try {
+      const agentId = await createAgent('chatty');
+      const set = await fetch(`${postern.http}/api/agents/${agentId}/upstream`, {
+        method: 'PUT', headers: { 'xi-api-key': postern.apiKey, 'content-type': 'application/json' },
+        body: JSON.stringify({ kind: 'chat', url: `http://127.0.0.1:${chat.address().port}/v1`, model: 'm-1', key: 'sk-secret' }),
+      });
+      assert.equal(set.status, 200, await set.text());
+      const { heard, events, parts } = await talk({ signedUrl: await signedUrl(agentId), say: ['hi', 'again'], waitMs: 3000 });
+      assert.deepEqual(heard.filter(message => message.source === 'ai').map(message => message.message), ['I am chatty.', 'Hello there']);
+      assert.deepEqual(parts, [['start', ''], ['delta', 'Hello'], ['delta', ' there'], ['stop', '']]);
+      assert.deepEqual(asked[1].messages, [{ role: 'assistant', content: 'I am chatty.' }, { role: 'user', content: 'hi' }, { role: 'assistant', content: 'Hello there' }, { role: 'user', content: 'again' }]);
+      assert.match(events.find(event => event.error).error, /The agent cannot be reached at the moment\./);
+      assert.ok(!events.some(event => event.disconnect), 'the conversation goes on');
+    } finally {
+      chat.close();
+    }
   });
 
   test('is told why it is refused', async () => {

@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
-using Postern.Core.Projects;
 
 namespace Postern.Core.Credentials;
 

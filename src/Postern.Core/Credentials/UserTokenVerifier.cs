@@ -1,6 +1,5 @@
 using System.Text;
 using Postern.Core.Agents;
-using Postern.Core.Keys;
 using Postern.Core.Projects;
 
 namespace Postern.Core.Credentials;

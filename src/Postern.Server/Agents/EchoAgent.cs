@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Text.Json.Nodes;
 using Postern.Server.Agents.Chat;
 using Postern.Server.Storage;
 
@@ -26,7 +25,7 @@ internal sealed class EchoAgent(ConversationPlan plan, AgentMemory? memory, Time
         var text = "echo: " + turn.LastWord;
         if (memory is not null && turn.LastWord.StartsWith(Remember, StringComparison.OrdinalIgnoreCase) && turn.LastWord[Remember.Length..].Trim() is { Length: > 0 } what)
         {
-            yield return new AgentAct.Calls("call_1", MemorizeTool.Name, Arguments(what));
+            yield return new AgentAct.Calls("call_1", MemorizeTool.Name, MemorizeTool.Arguments(what));
             var problem = await memory.MemorizeAsync(what);
             yield return new AgentAct.Returned("call_1", MemorizeTool.Name, problem ?? MemorizeTool.Done, problem is not null);
             text = problem ?? "I will remember that " + what;
@@ -64,8 +63,6 @@ internal sealed class EchoAgent(ConversationPlan plan, AgentMemory? memory, Time
             return "I cannot say at the moment what I remember.";
         }
     }
-
-    private static string Arguments(string text) => new JsonObject { ["text"] = text }.ToJsonString();
 
     private Task PauseAsync(TimeSpan time, CancellationToken ct) => plan.IsPaced ? Task.Delay(time, clock, ct) : Task.CompletedTask;
 

@@ -28,14 +28,7 @@ internal sealed class TalkAnswer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await cancel.CancelAsync();
-        try
-        {
-            await Next;
-        }
-        catch (OperationCanceledException)
-        {
-            // As it was told to.
-        }
+        await ((Task)Next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // it stops as it was told to; what else it failed of has been thrown before
         await acts.DisposeAsync();
         cancel.Dispose();
     }

@@ -49,7 +49,7 @@ internal sealed class HttpGuard(RequestDelegate next, PosternOptions options, IL
 
     private (int Status, string Detail)? Refuse(HttpRequest request, IFeatureCollection features)
     {
-        if (request.Protocol == "HTTP/1.0") return (400, "HTTP/1.1 or newer is needed.");
+        if (request.Protocol == "HTTP/1.0") return (400, "HTTP/1.1 or newer is needed; nginx speaks it with proxy_http_version 1.1.");
         if (!IsKnown(request.Method, features)) return (405, "This method is not served.");
         var headers = request.Headers;
         if (headers.TransferEncoding.Count > 0)

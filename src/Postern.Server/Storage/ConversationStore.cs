@@ -4,7 +4,6 @@ using Postern.Core.Agents;
 using Postern.Core.Audit;
 using Postern.Core.Conversations;
 using Postern.Core.Projects;
-using Postern.Core.Sessions;
 
 namespace Postern.Server.Storage;
 
@@ -17,6 +16,8 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
     private const string Columns =
         "seq, project_id, agent_id, subject, id, is_session, claimed_subject, authorization_method, text_only, initiation, title, started_at, active_at, ended_at, "
         + "end_reason, close_code, detail, message_count, input_tokens, output_tokens, likes, dislikes, feedback, rating, comment";
+
+    private const string MessageColumns = "id, role, from_agent, sealed, at, input_tokens, output_tokens";
 
     // Where a project keeps nothing, nothing is written, whoever asks.
     private const string Keeps = "not exists (select 1 from project where id = $1 and retention_days = 0)";
@@ -115,10 +116,18 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
         Row, project.Value, agent.Value, subject is null ? 0 : 1, subject ?? "", id);
 
     /// <summary>An answer that was given here, with its conversation; of this subject alone unless that is null.</summary>
-    public (ConversationRow Row, Message Answer)? FindAnswer(ProjectId project, AgentId agent, string? subject, string messageId) => database.Query(
-        $"select {Columns} from conversation where project_id = $1 and agent_id = $2 and ($3 = 0 or subject = $4) and seq in (select conversation from message where id = $5 and from_agent = 1) order by seq limit 1",
-        Row, project.Value, agent.Value, subject is null ? 0 : 1, subject ?? "", messageId) is [var row]
-        ? (row, ReadMessages(row).First(message => message.Id == messageId)) : null;
+    public (ConversationRow Row, Message Answer)? FindAnswer(ProjectId project, AgentId agent, string? subject, string messageId)
+    {
+        if (database.Query(
+            $"select {Columns} from conversation where project_id = $1 and agent_id = $2 and ($3 = 0 or subject = $4) and seq in (select conversation from message where id = $5 and from_agent = 1) order by seq limit 1",
+            Row, project.Value, agent.Value, subject is null ? 0 : 1, subject ?? "", messageId) is not [var row])
+        {
+            return null;
+        }
+        // It may be deleted between the two.
+        var seal = new ConversationSeal(secrets, row.Owner, row.Id);
+        return database.Query($"select {MessageColumns} from message where conversation = $1 and id = $2", seal.Open, row.Seq, messageId) is [var answer] ? (row, answer) : null;
+    }
 
     /// <summary>One page of an agent's conversations, those with the newest activity first, and how many there are in all.</summary>
     public (List<ConversationRow> Rows, long Total) List(ConversationListing listing)
@@ -165,7 +174,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
     public List<Message> ReadMessages(ConversationRow row)
     {
         var seal = new ConversationSeal(secrets, row.Owner, row.Id);
-        return database.Query("select id, role, from_agent, sealed, at, input_tokens, output_tokens from message where conversation = $1 order by seq", seal.Open, row.Seq);
+        return database.Query($"select {MessageColumns} from message where conversation = $1 order by seq", seal.Open, row.Seq);
     }
 
     /// <summary>

@@ -12,19 +12,22 @@ namespace Postern.Server.Storage;
 internal sealed class GroupedWriter : IAsyncDisposable
 {
     private const int LargestGroup = 512;
-    private const int FinishedTogether = 8;
+    private const int FewestFinishedTogether = 8;
     private const int DeadlockAttempts = 10;
+    private static readonly TimeSpan LongestGathering = TimeSpan.FromMilliseconds(10); // should the pool be held up
 
     private readonly Database database;
     private readonly object gate = new();
     private readonly Queue<IJob> waiting = new();
     private readonly Thread[] threads;
+    private readonly WakeUp wake;
     private int idle;
     private bool closing;
 
     public GroupedWriter(Database database)
     {
         this.database = database;
+        wake = new WakeUp(gate);
         threads = [.. Enumerable.Range(0, database.IsPostgres ? 4 : 1).Select(i => new Thread(Run) { IsBackground = true, Name = $"writer {i}" })];
         foreach (var thread in threads)
         {
@@ -86,9 +89,20 @@ internal sealed class GroupedWriter : IAsyncDisposable
             // Whoever is woken for the first takes the next ones too.
             if (waiting.Count == 1 && idle > 0)
             {
-                Monitor.Pulse(gate);
+                WakeBehindOthers();
             }
         }
+    }
+
+    // The wake-up stands in the pool's queue behind the requests that have come and the answers that are due: what they write joins
+    // the group. Under load half as many commits, and threads that change half as often, carry the same writes.
+    private void WakeBehindOthers() => ThreadPool.UnsafeQueueUserWorkItem(wake, preferLocal: false);
+
+    private void Rest(TimeSpan longest)
+    {
+        idle++;
+        Monitor.Wait(gate, longest);
+        idle--;
     }
 
     private void Run()
@@ -136,15 +150,18 @@ internal sealed class GroupedWriter : IAsyncDisposable
         group.Clear();
         lock (gate)
         {
+            if (waiting.Count > 0 && !closing)
+            {
+                WakeBehindOthers();
+                Rest(LongestGathering);
+            }
             while (waiting.Count == 0)
             {
                 if (closing)
                 {
                     return false;
                 }
-                idle++;
-                Monitor.Wait(gate);
-                idle--;
+                Rest(Timeout.InfiniteTimeSpan);
             }
             while (group.Count < LargestGroup && waiting.TryDequeue(out var job))
             {
@@ -221,13 +238,22 @@ internal sealed class GroupedWriter : IAsyncDisposable
         Finish(group, null);
     }
 
-    // Never on the writer's thread, and few at a time: waking a thread of the pool for each would cost more than the commit does.
+    // Never on the writer's thread, and many at a time: waking a thread of the pool for each would cost more than the commit does.
     private static void Finish(List<IJob> group, Exception? problem)
     {
         group.ForEach(static job => job.IsDone = true); // now, not when it is told: a group that is tried again leaves it out
-        for (var i = 0; i < group.Count; i += FinishedTogether)
+        var together = Math.Max(FewestFinishedTogether, (group.Count + Environment.ProcessorCount - 1) / Environment.ProcessorCount);
+        for (var i = 0; i < group.Count; i += together)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(new Finished(group.GetRange(i, Math.Min(FinishedTogether, group.Count - i)), problem), preferLocal: false);
+            ThreadPool.UnsafeQueueUserWorkItem(new Finished(group.GetRange(i, Math.Min(together, group.Count - i)), problem), preferLocal: false);
+        }
+    }
+
+    private sealed class WakeUp(object gate) : IThreadPoolWorkItem
+    {
+        public void Execute()
+        {
+            lock (gate) Monitor.Pulse(gate);
         }
     }
 

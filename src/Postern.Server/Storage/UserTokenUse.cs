@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Postern.Core;
 using Postern.Core.Credentials;
 
 namespace Postern.Server.Storage;

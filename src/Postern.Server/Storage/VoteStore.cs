@@ -1,6 +1,5 @@
 using Postern.Core;
 using Postern.Core.Agents;
-using Postern.Core.Conversations;
 using Postern.Core.Projects;
 
 namespace Postern.Server.Storage;

@@ -121,7 +121,7 @@ public class UpstreamTests
         {
             Assert.DoesNotContain(Canary, await postern.Client.GetStringAsync(path, Cancel), StringComparison.Ordinal);
         }
-        foreach (var file in System.IO.Directory.EnumerateFiles(postern.Folder))
+        foreach (var file in System.IO.Directory.EnumerateFiles(postern.Folder, "postern.db*"))
         {
             Assert.DoesNotContain(Canary, Encoding.Latin1.GetString(await ReadSharedAsync(file)), StringComparison.Ordinal);
         }

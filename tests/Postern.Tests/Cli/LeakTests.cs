@@ -44,7 +44,7 @@ public sealed class LeakTests : IDisposable
         chat.Script = static answer =>
         {
             answer.Http.Response.StatusCode = 401;
-            return answer.WriteAsync($$$"""{"error":{"message":"Incorrect API key provided: {{{FakeChat.Key}}}"}}""");
+            return answer.WriteAsync($$$"""{"error":{"message":"Incorrect API key provided: {{{FakeChat.Key}}}","code":"invalid_api_key","param":"{{{FakeChat.Key}}}"}}""");
         };
         secrets.Add(FakeChat.Key);
         using var asks = await client.PutAsync("/api/agents/agent_echo/upstream", TestPostern.Json($$"""{"kind":"chat","url":"{{chat.Url}}","model":"m","key":"{{FakeChat.Key}}"}"""), Cancel);
@@ -57,7 +57,7 @@ public sealed class LeakTests : IDisposable
         process.Terminate();
         var (code, output, errors) = await process.EndAsync();
         Assert.Equal(0, code);
-        Assert.Contains("The endpoint answered 401.", output + errors, StringComparison.Ordinal);
+        Assert.Contains("The endpoint answered 401 (invalid_api_key).", output + errors, StringComparison.Ordinal);
         foreach (var secret in secrets)
         {
             Assert.DoesNotContain(secret, output + errors, StringComparison.Ordinal);

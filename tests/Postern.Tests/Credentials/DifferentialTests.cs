@@ -15,7 +15,8 @@ namespace Postern.Tests.Credentials;
 public sealed partial class DifferentialTests
 {
     private const int Processes = 2;
-    private const int Batch = 2000;
+    private const int Batch = 1000;
+    private const int Batches = 20; // on their way at once
     private const string Document = "docs/user-tokens.md";
 
     private static readonly string Program = Path.Combine(SourceTree.Root, "tests/e2e/clients/verify-tokens.mjs");
@@ -51,36 +52,45 @@ public sealed partial class DifferentialTests
     {
         using var node = Start();
         var waiting = new ConcurrentQueue<string>();
-        var answered = new SemaphoreSlim(Batch * 20);
+        using var room = new SemaphoreSlim(Batches);
         var generator = new TokenGenerator(new Dice(seed));
-        var writing = Task.Run(async () =>
+        var writing = Task.Run(() =>
         {
-            await using var input = new StreamWriter(node.StandardInput.BaseStream, new UTF8Encoding(false)) { NewLine = "\n" };
+            using var input = new StreamWriter(node.StandardInput.BaseStream, new UTF8Encoding(false)) { NewLine = "\n" };
             for (var i = 0; i < number; i++)
             {
-                await answered.WaitAsync(Cancel);
+                if (i % Batch == 0)
+                {
+                    room.Wait(Cancel);
+                }
                 var token = generator.Next();
                 waiting.Enqueue(token);
-                await input.WriteLineAsync(token.AsMemory(), Cancel);
+                input.WriteLine(token);
             }
         }, Cancel);
         var (all, accepted, directory) = (0, 0, TokenGenerator.Directory());
-        while (await node.StandardOutput.ReadLineAsync(Cancel) is { } line)
+        await Task.Run(() =>
         {
-            Assert.True(waiting.TryDequeue(out var token));
-            answered.Release();
-            all++;
-            var ours = Subject(token, directory);
-            accepted += ours is null ? 0 : 1;
-            var others = line == "[null,null]" ? [null, null] : JsonSerializer.Deserialize<string?[]>(line, JsonSerializerOptions.Strict)!;
-            for (var i = 0; i < others.Length; i++)
+            while (node.StandardOutput.ReadLine() is { } line)
             {
-                if (others[i] != ours && TokenDifferences.Explain(token, ours, others[i], seen) is { } problem)
+                Assert.True(waiting.TryDequeue(out var token));
+                if (++all % Batch == 0)
                 {
-                    unexplained.Enqueue($"{(i == 0 ? "jsonwebtoken" : "jose")} reads {others[i] ?? "nothing"}, we {ours ?? "nothing"}: {problem}: {token}");
+                    room.Release();
+                }
+                var ours = Subject(token, directory);
+                accepted += ours is null ? 0 : 1;
+                if (line == (ours is null ? "[null,null]" : $"[\"{ours}\",\"{ours}\"]"))
+                {
+                    continue;
+                }
+                var others = JsonSerializer.Deserialize<string?[]>(line, JsonSerializerOptions.Strict)!;
+                if (others.Any(other => other != ours) && TokenDifferences.Explain(token, ours, others, seen, every: all % 8 == 0) is { } problem)
+                {
+                    unexplained.Enqueue($"jsonwebtoken reads {others[0] ?? "nothing"}, jose {others[1] ?? "nothing"}, we {ours ?? "nothing"}: {problem}: {token}");
                 }
             }
-        }
+        }, Cancel);
         await writing;
         await node.WaitForExitAsync(Cancel);
         Assert.True(node.ExitCode == 0, await node.StandardError.ReadToEndAsync(Cancel));
@@ -101,7 +111,7 @@ public sealed partial class DifferentialTests
     private static IEnumerable<string> Documented() =>
         from line in SourceTree.Read(Document).Split('\n').SkipWhile(line => !line.StartsWith("## Where other packages differ", StringComparison.Ordinal)).Skip(1).TakeWhile(line => !line.StartsWith("## ", StringComparison.Ordinal))
         let match = Row.Match(line)
-        where match.Success
+        where match.Success && match.Groups["name"].Value != "reason"
         select match.Groups["name"].Value;
 
     [GeneratedRegex(@"^\| (?<name>[a-z][^|]*?) \|")]

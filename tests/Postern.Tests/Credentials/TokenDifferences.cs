@@ -30,11 +30,16 @@ internal static partial class TokenDifferences
     ];
 
     /// <summary>Null when a reason explains the difference, else what is the matter.</summary>
-    public static string? Explain(string token, string? ours, string? theirs, ConcurrentDictionary<string, int> seen)
+    /// <param name="token">The token.</param>
+    /// <param name="ours">Whom we take it for; null when it is refused.</param>
+    /// <param name="theirs">Whom others take it for.</param>
+    /// <param name="seen">Counts the reasons.</param>
+    /// <param name="every">Look for every reason, not for one: costs more.</param>
+    public static string? Explain(string token, string? ours, IReadOnlyList<string?> theirs, ConcurrentDictionary<string, int> seen, bool every)
     {
         if (ours is not null)
         {
-            return theirs is null ? "we alone accept it" : "it is read as two users";
+            return theirs.Contains(null) ? "we accept what another refuses" : "it is read as two users";
         }
         var sample = new Sample(token);
         var found = false;
@@ -44,6 +49,10 @@ internal static partial class TokenDifferences
             {
                 seen.AddOrUpdate(name, 1, static (_, count) => count + 1);
                 found = true;
+                if (!every)
+                {
+                    break;
+                }
             }
         }
         return found ? null : "no reason holds";

@@ -5,6 +5,7 @@ import { Conversation } from '@elevenlabs/client';
 const { say = [], waitMs = 8000, hangUp = true, ...session } = JSON.parse(process.argv[2]);
 const heard = [];
 const events = [];
+const parts = [];
 let conversation;
 const done = new Promise(resolve => {
   const timer = setTimeout(resolve, waitMs);
@@ -16,6 +17,7 @@ const done = new Promise(resolve => {
     textOnly: true, ...session,
     onConnect: props => events.push({ connect: props }),
     onMessage: message => { heard.push(message); if (message.source === 'ai' && conversation) next(); },
+    onAgentChatResponsePart: part => parts.push([part.type, part.text]),
     onError: (message, context) => events.push({ error: message, context }),
     onDisconnect: details => { events.push({ disconnect: details }); clearTimeout(timer); resolve(); },
   }).then(started => {
@@ -26,5 +28,5 @@ const done = new Promise(resolve => {
 });
 await done;
 const plain = (key, value) => (typeof Event !== 'undefined' && value instanceof Event ? { type: value.type, code: value.code, reason: value.reason } : value);
-console.log(JSON.stringify({ heard, events }, plain));
+console.log(JSON.stringify({ heard, events, parts }, plain));
 process.exit(0);

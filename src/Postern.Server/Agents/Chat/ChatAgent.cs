@@ -31,7 +31,8 @@ internal sealed class ChatAgent(
         for (var left = MostRounds - 1; ; left--)
         {
             // In the last round there are no tools left: the endpoint has to answer.
-            using var round = new ChatRound(endpoints, chat, messages!.Write(chat, memory is not null && left > 0), options, time);
+            var offersMemory = memory is not null && left > 0;
+            using var round = new ChatRound(endpoints, chat, counts => messages!.Write(chat, offersMemory, counts), options, time);
             var (before, isFull) = (said.Length, false);
             while (true)
             {
@@ -69,13 +70,18 @@ internal sealed class ChatAgent(
                 };
                 yield break;
             }
-            messages.Add(said.ToString(before, said.Length - before), calls);
+            messages!.Add(said.ToString(before, said.Length - before), calls);
             foreach (var call in calls)
             {
-                yield return new AgentAct.Calls(call.Id, call.Name, call.Arguments);
-                var (result, isError) = await MemorizeTool.UseAsync(memory, call);
-                yield return new AgentAct.Returned(call.Id, call.Name, result, isError);
-                messages.AddResult(call.Id, isError ? "Error: " + result : result);
+                // Only what exists is shown: clients act upon the names of some tools, and hang up at one.
+                var problem = "There is no such tool.";
+                if (memory is not null && MemorizeTool.Read(call, out problem) is { } remembered)
+                {
+                    yield return new AgentAct.Calls(call.Id, call.Name, MemorizeTool.Arguments(remembered));
+                    problem = await memory.MemorizeAsync(remembered);
+                    yield return new AgentAct.Returned(call.Id, call.Name, problem ?? MemorizeTool.Done, problem is not null);
+                }
+                messages.AddResult(call.Id, problem is null ? MemorizeTool.Done : "Error: " + problem);
             }
         }
     }

@@ -1,7 +1,10 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Text.Json;
+using Postern.Core;
 using Postern.Server.Flow;
 using Upstream = Postern.Core.Agents.Upstream;
 
@@ -13,6 +16,9 @@ namespace Postern.Server.Agents.Chat;
 /// </summary>
 internal sealed class ChatEndpoints : IDisposable
 {
+    private const int LongestError = 4096;
+
+    private readonly ConcurrentDictionary<string, bool> uncounted = new(StringComparer.Ordinal);
     private readonly HttpMessageInvoker http;
     private readonly bool allowPrivate;
 
@@ -32,7 +38,23 @@ internal sealed class ChatEndpoints : IDisposable
     /// <summary>Asks for an answer; returns when the endpoint has begun to give one.</summary>
     /// <exception cref="ChatException">It did not.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="ct"/> was cancelled; the request with it.</exception>
-    public async Task<ChatStream> OpenAsync(Upstream.Chat chat, byte[] body, CancellationToken ct)
+    /// <param name="body">The request, which asks or does not ask what the answer cost: some endpoints refuse what they do not know.</param>
+    public async Task<ChatStream> OpenAsync(Upstream.Chat chat, Func<bool, byte[]> body, CancellationToken ct)
+    {
+        var counts = !uncounted.ContainsKey(chat.Url);
+        try
+        {
+            return await OpenAsync(chat, body(counts), ct);
+        }
+        catch (ChatException e) when (counts && e.Status is 400 or 422)
+        {
+            var stream = await OpenAsync(chat, body(false), ct);
+            uncounted.TryAdd(chat.Url, true);
+            return stream;
+        }
+    }
+
+    private async Task<ChatStream> OpenAsync(Upstream.Chat chat, byte[] body, CancellationToken ct)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, chat.Url + "/chat/completions")
         {
@@ -48,7 +70,7 @@ internal sealed class ChatEndpoints : IDisposable
         try
         {
             response = await http.SendAsync(request, ct);
-            Judge(response);
+            await JudgeAsync(response, ct);
             return new ChatStream(response, await response.Content.ReadAsStreamAsync(ct));
         }
         catch (Exception e)
@@ -74,21 +96,40 @@ internal sealed class ChatEndpoints : IDisposable
         _ => e,
     };
 
-    // The body of an error is not looked at: endpoints repeat keys and texts in it.
-    private static void Judge(HttpResponseMessage response)
+    private static async Task JudgeAsync(HttpResponseMessage response, CancellationToken ct)
     {
         var status = (int)response.StatusCode;
         if (status != 200)
         {
             throw new ChatException(
                 status is 429 or 503 ? AgentFailure.Busy : status is 408 or 504 ? AgentFailure.Timeout : status is 500 or 502 ? AgentFailure.Unreachable : AgentFailure.Broken,
-                $"The endpoint answered {status}.");
+                $"The endpoint answered {status}{await ReasonAsync(response, ct)}.") { Status = status };
         }
         if (response.Content.Headers is not { ContentType.MediaType: "text/event-stream", ContentEncoding.Count: 0 })
         {
             throw new ChatException(AgentFailure.Broken, "The endpoint did not answer with a plain text/event-stream.");
         }
     }
+
+    // Endpoints repeat keys and texts in what they say of an error: of its body only those words are taken that can be no more than names.
+    private static async Task<string> ReasonAsync(HttpResponseMessage response, CancellationToken ct)
+    {
+        try
+        {
+            var buffer = new byte[LongestError];
+            await using var stream = await response.Content.ReadAsStreamAsync(ct);
+            var count = await stream.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, ct);
+            var error = AgentDocument.Member(JsonElement.Parse(buffer.AsSpan(0, count), StrictJson.Document), "error");
+            var names = new[] { "code", "param" }.Select(name => AgentDocument.Member(error, name) is { ValueKind: JsonValueKind.String } text ? text.GetString()! : "").Where(IsName).ToList();
+            return names.Count == 0 ? "" : $" ({string.Join(", ", names)})";
+        }
+        catch (Exception e) when (e is IOException or HttpRequestException || StrictJson.IsBadInput(e))
+        {
+            return "";
+        }
+    }
+
+    private static bool IsName(string text) => text.Length is > 0 and <= 64 && text.All(static c => char.IsAsciiLetterLower(c) || c is '_' or '.');
 
     private async ValueTask<Stream> DialAsync(SocketsHttpConnectionContext context, CancellationToken ct)
     {

@@ -5,6 +5,9 @@ internal sealed class ChatException(AgentFailure failure, string message, Except
 {
     public AgentFailure Failure { get; } = failure;
 
+    /// <summary>The endpoint's status; 0 when it is not that which failed.</summary>
+    public int Status { get; init; }
+
     /// <summary>What an end user may know.</summary>
     public static string Sentence(AgentFailure failure) => failure switch
     {

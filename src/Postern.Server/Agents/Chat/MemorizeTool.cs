@@ -16,14 +16,15 @@ internal static class MemorizeTool
         [{"type":"function","function":{"name":"memorize","description":"Remember something about this user for later conversations. Use it when the user asks you to remember something, or tells a lasting fact or preference.","parameters":{"type":"object","properties":{"text":{"type":"string","description":"What to remember: one short sentence."}},"required":["text"],"additionalProperties":false}}}]
         """;
 
-    /// <summary>Uses the tool that was called; what it gives is for the endpoint.</summary>
-    public static async ValueTask<(string Result, bool IsError)> UseAsync(AgentMemory? memory, ToolCall call)
+    /// <summary>What a call asks to be remembered; null with what is wrong with it.</summary>
+    public static string? Read(ToolCall call, out string problem)
     {
-        var problem = memory is null || call.Name != Name ? "There is no such tool."
-            : Text(call.Arguments) is not { Length: > 0 } text ? "The arguments must be a JSON object with a text."
-            : await memory.MemorizeAsync(text);
-        return problem is null ? (Done, false) : (problem, true);
+        problem = call.Name != Name ? "There is no such tool." : "The arguments must be a JSON object with a text.";
+        return call.Name == Name && Text(call.Arguments) is { Length: > 0 } text ? text : null;
     }
+
+    /// <summary>The arguments of a call.</summary>
+    public static string Arguments(string text) => JsonSerializer.Serialize(new { text }, JsonSerializerOptions.Strict);
 
     private static string? Text(string arguments)
     {

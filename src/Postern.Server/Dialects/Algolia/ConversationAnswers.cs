@@ -7,18 +7,19 @@ namespace Postern.Server.Dialects.Algolia;
 internal static class ConversationAnswers
 {
     /// <summary>One conversation; with messages it is the full one.</summary>
-    public static void Write(Utf8JsonWriter json, ConversationRow row, IReadOnlyList<Message>? messages = null, IReadOnlyList<Vote>? votes = null)
+    /// <param name="agentId">What the vendor's clients call its agent.</param>
+    public static void Write(Utf8JsonWriter json, string agentId, ConversationRow row, IReadOnlyList<Message>? messages = null, IReadOnlyList<Vote>? votes = null)
     {
         json.WriteStartObject();
-        WriteMembers(json, row, messages, votes);
+        WriteMembers(json, agentId, row, messages, votes);
         json.WriteEndObject();
     }
 
     /// <summary>The members of one conversation.</summary>
-    public static void WriteMembers(Utf8JsonWriter json, ConversationRow row, IReadOnlyList<Message>? messages, IReadOnlyList<Vote>? votes)
+    public static void WriteMembers(Utf8JsonWriter json, string agentId, ConversationRow row, IReadOnlyList<Message>? messages, IReadOnlyList<Vote>? votes)
     {
         json.WriteString("id"u8, row.Id);
-        json.WriteString("agentId"u8, row.Owner.Agent.Value);
+        json.WriteString("agentId"u8, agentId);
         json.WriteString("title"u8, row.Title);
         json.WriteString("createdAt"u8, Wire.Time(row.StartedAt));
         json.WriteString("updatedAt"u8, Wire.Time(row.ActiveAt));
@@ -40,7 +41,7 @@ internal static class ConversationAnswers
             foreach (var vote in votes)
             {
                 json.WriteStartObject();
-                WriteMembers(json, vote);
+                WriteMembers(json, agentId, vote);
                 json.WriteEndObject();
             }
             json.WriteEndArray();
@@ -57,10 +58,10 @@ internal static class ConversationAnswers
     }
 
     /// <summary>The members of a vote.</summary>
-    public static void WriteMembers(Utf8JsonWriter json, Vote vote)
+    public static void WriteMembers(Utf8JsonWriter json, string agentId, Vote vote)
     {
         json.WriteString("id"u8, vote.Id);
-        json.WriteString("agentId"u8, vote.Agent.Value);
+        json.WriteString("agentId"u8, agentId);
         json.WriteString("messageId"u8, vote.MessageId);
         json.WriteNumber("vote"u8, vote.Value);
         json.WriteStartArray("tags"u8);

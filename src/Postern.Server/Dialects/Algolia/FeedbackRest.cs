@@ -1,5 +1,4 @@
 using Postern.Core;
-using Postern.Core.Agents;
 using Postern.Core.Conversations;
 using Postern.Core.Projects;
 using Postern.Server.Flow;
@@ -34,16 +33,16 @@ internal sealed class FeedbackRest(AlgoliaAccess access, VoteStore votes, Core.D
         {
             return access.Refuse(context, problem);
         }
-        if (directory.Find(caller.Project, new AgentId(named)) is not { } agent)
+        if (directory.Find(caller.Project, AlgoliaAccess.Agent(named)) is not { } agent)
         {
-            return access.Refuse(context, new Denial(DenialReason.AgentUnknown));
+            return access.Refuse(context, new Denial(DenialReason.AgentUnknown, named));
         }
         if (caller.Token is { } token && !token.Opens(agent.Id))
         {
             return access.Refuse(context, new Denial(DenialReason.BadSignature)); // the agent stands in the body: only now is it known
         }
         return ClientId.IsValid(message) && await votes.PutAsync(caller.Project, agent.Id, caller.Token?.Subject, message, value!.Value, text, clock.GetUtcNow()) is { } vote
-            ? Wire.Json(201, json => ConversationAnswers.WriteMembers(json, vote))
+            ? Wire.Json(201, json => ConversationAnswers.WriteMembers(json, agent.Uuid, vote))
             : Wire.Error(404, "Message not found", "This agent has given no answer of this id.");
     }
 }

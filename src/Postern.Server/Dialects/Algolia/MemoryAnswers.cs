@@ -6,14 +6,17 @@ namespace Postern.Server.Dialects.Algolia;
 /// <summary>What is remembered, in the vendor's shape (contract, section 5).</summary>
 internal static class MemoryAnswers
 {
-    public static void Write(Utf8JsonWriter json, MemoryRecord record)
+    /// <summary>One record.</summary>
+    /// <param name="agentId">What the vendor's clients call its agent.</param>
+    public static void Write(Utf8JsonWriter json, string agentId, MemoryRecord record)
     {
         json.WriteStartObject();
-        WriteMembers(json, record);
+        WriteMembers(json, agentId, record);
         json.WriteEndObject();
     }
 
-    public static void WriteMembers(Utf8JsonWriter json, MemoryRecord record)
+    /// <summary>The members of one record.</summary>
+    public static void WriteMembers(Utf8JsonWriter json, string agentId, MemoryRecord record)
     {
         var content = record.Content;
         json.WriteString("text"u8, content.Text);
@@ -38,7 +41,7 @@ internal static class MemoryAnswers
         WriteTexts(json, "recallTriggers", content.RecallTriggers);
         json.WriteString("objectID"u8, record.Id);
         json.WriteString("appId"u8, record.Owner.Project.Value);
-        WriteTexts(json, "agentIDs", [record.Owner.Agent.Value]);
+        WriteTexts(json, "agentIDs", [agentId]);
         json.WriteString("userID"u8, record.Owner.Subject);
         json.WriteNumber("createdAt"u8, record.CreatedAt.ToUnixTimeSeconds());
         json.WriteNumber("updatedAt"u8, record.UpdatedAt.ToUnixTimeSeconds());

@@ -48,7 +48,7 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
             json.WriteStartArray("data"u8);
             foreach (var record in records)
             {
-                MemoryAnswers.Write(json, record);
+                MemoryAnswers.Write(json, scope.Uuid, record);
             }
             json.WriteEndArray();
             page.Write(json, total);
@@ -84,14 +84,14 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
             json.WriteStartArray("results"u8);
             foreach (var record in found)
             {
-                MemoryAnswers.Write(json, record);
+                MemoryAnswers.Write(json, asked.Uuid, record);
             }
             json.WriteEndArray();
         });
     }
 
     private Task<HttpAnswer> ShowAsync(HttpContext context) => Task.FromResult(
-        Find(context, out var refusal, out _) is { } record ? Wire.Json(200, json => MemoryAnswers.WriteMembers(json, record)) : refusal);
+        Find(context, out var refusal, out var scope) is { } record ? Wire.Json(200, json => MemoryAnswers.WriteMembers(json, scope.Uuid, record)) : refusal);
 
     private async Task<HttpAnswer> ChangeAsync(HttpContext context)
     {
@@ -146,19 +146,19 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
         var agents = form.Texts(AgentIds, 1, LongestId);
         return form.Problem is { } problem ? problem
             : Agent(caller, agents is [var one] ? one : null, "body").IsDenied(out denial, out var agent) ? denial
-            : new MemoryRequest(new Owner(caller.Project, agent.Id, token.Subject), form);
+            : new MemoryRequest(new Owner(caller.Project, agent.Id, token.Subject), agent.Uuid, form);
     }
 
     private Decision<MemoryScope> Verify(HttpContext context, string? agentIds) =>
         access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || Agent(caller, agentIds, "query").IsDenied(out denial, out var agent)
             ? denial
-            : new MemoryScope(caller.Project, agent.Id, caller.Token?.Subject, caller.Key.Id);
+            : new MemoryScope(caller.Project, agent.Id, agent.Uuid, caller.Token?.Subject, caller.Key.Id);
 
     // Neither all agents nor all but some: what is remembered belongs to one.
     private Decision<Agent> Agent(Caller caller, string? named, string place) =>
         string.IsNullOrEmpty(named) || named is ['*' or '-', ..] || named.Contains(',', StringComparison.Ordinal)
             ? new Denial(DenialReason.RequestInvalid, $"{place} {AgentIds}: Input should name exactly one agent")
-        : directory.Find(caller.Project, new AgentId(named)) is not { } agent ? new Denial(DenialReason.AgentUnknown, named)
+        : directory.Find(caller.Project, AlgoliaAccess.Agent(named)) is not { } agent ? new Denial(DenialReason.AgentUnknown, named)
         : caller.Token is { } token && !token.Opens(agent.Id) ? new Denial(DenialReason.BadSignature)
         : agent;
 
@@ -168,7 +168,7 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
 
     private static HttpAnswer Unknown() => Wire.Error(404, "Memory not found");
 
-    private sealed record MemoryScope(ProjectId Project, AgentId Agent, string? Subject, string KeyId);
+    private sealed record MemoryScope(ProjectId Project, AgentId Agent, string Uuid, string? Subject, string KeyId);
 
-    private sealed record MemoryRequest(Owner Owner, JsonForm Form);
+    private sealed record MemoryRequest(Owner Owner, string Uuid, JsonForm Form);
 }

@@ -4,7 +4,6 @@ using System.Text.Json;
 using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Keys;
-using Postern.Core.Projects;
 
 namespace Postern.Server.Dialects.Algolia;
 

@@ -52,7 +52,7 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
             json.WriteStartArray("data"u8);
             foreach (var row in rows)
             {
-                ConversationAnswers.Write(json, row, votes: feedback ? votes.Read(row) : null);
+                ConversationAnswers.Write(json, scope.Uuid, row, votes: feedback ? votes.Read(row) : null);
             }
             json.WriteEndArray();
             page.Write(json, total);
@@ -74,7 +74,7 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
             return access.Refuse(context, problem);
         }
         return found is [var row]
-            ? Wire.Json(200, json => ConversationAnswers.WriteMembers(json, row, store.ReadMessages(row), feedback ? votes.Read(row) : null))
+            ? Wire.Json(200, json => ConversationAnswers.WriteMembers(json, scope.Uuid, row, store.ReadMessages(row), feedback ? votes.Read(row) : null))
             : NotOne(context, found);
     }
 
@@ -145,7 +145,7 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
         {
             foreach (var row in rows)
             {
-                ConversationAnswers.Write(json, row, store.ReadMessages(row));
+                ConversationAnswers.Write(json, scope.Uuid, row, store.ReadMessages(row));
                 await json.FlushAsync(context.RequestAborted);
                 await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
             }
@@ -159,7 +159,7 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
         var named = AlgoliaAccess.Agent(context.Request.RouteValues["agent"] as string);
         return access.Verify(context, Scopes.ConversationsRead, named, withUser ? Scopes.Converse : null).IsDenied(out var denial, out var caller) ? denial
             : directory.Find(caller.Project, named) is not { } agent ? new Denial(DenialReason.AgentUnknown, named.Value)
-            : new ConversationScope(caller.Project, agent.Id, caller.Token?.Subject, caller.Key.Id);
+            : new ConversationScope(caller.Project, agent.Id, agent.Uuid, caller.Token?.Subject, caller.Key.Id);
     }
 
     // What can be no id is as unknown as one that there is not.
@@ -172,7 +172,7 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
 
     /// <summary>What a request may see.</summary>
     /// <param name="Subject">The user token's; null without one.</param>
-    private sealed record ConversationScope(ProjectId Project, AgentId Agent, string? Subject, string KeyId)
+    private sealed record ConversationScope(ProjectId Project, AgentId Agent, string Uuid, string? Subject, string KeyId)
     {
         // A token wins over what the query asks for: it narrows, whatever the key may do.
         public ConversationListing Listing(QueryForm query) => new(Project, Agent) { Subject = Subject ?? query.User, From = query.From, Before = query.Before };

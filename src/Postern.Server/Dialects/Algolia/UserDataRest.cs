@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Postern.Core;
+using Postern.Core.Agents;
 using Postern.Core.Projects;
 using Postern.Server.Flow;
 using Postern.Server.Storage;
@@ -7,7 +8,7 @@ using Postern.Server.Storage;
 namespace Postern.Server.Dialects.Algolia;
 
 /// <summary>What is stored of one end user, and for how long anything is (contract, sections 1 and 10).</summary>
-internal sealed class UserDataRest(AlgoliaAccess access, Store store, TimeProvider clock)
+internal sealed class UserDataRest(AlgoliaAccess access, Store store, Core.Directory directory, TimeProvider clock)
 {
     private const string UserPath = "/agent-studio/1/user-data/{id}";
     private const string ConfigurationPath = "/agent-studio/1/configuration";
@@ -78,7 +79,7 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, TimeProvid
         {
             if (Opens(caller, row.Owner.Agent))
             {
-                ConversationAnswers.Write(json, row, store.Conversations.ReadMessages(row));
+                ConversationAnswers.Write(json, Uuid(row.Owner.Agent), row, store.Conversations.ReadMessages(row));
             }
         }
         json.WriteEndArray();
@@ -87,17 +88,20 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, TimeProvid
         {
             if (Opens(caller, record.Owner.Agent))
             {
-                MemoryAnswers.Write(json, record);
+                MemoryAnswers.Write(json, Uuid(record.Owner.Agent), record);
             }
         }
         json.WriteEndArray();
     }
 
+    // An agent that is no more has left what was said with it.
+    private string Uuid(AgentId agent) => directory.Find(agent)?.Uuid ?? agent.Uuid;
+
     // A token narrows the request to its own user: everybody else is as unknown as a user who has never been here.
     private static bool Concerns(Caller caller, string user) => Subject.IsValid(user) && (caller.Token is not { } token || token.Subject == user);
 
     // ... and, by its key, to some agents.
-    private static bool Opens(Caller caller, Core.Agents.AgentId agent) => caller.Token is not { } token || token.Opens(agent);
+    private static bool Opens(Caller caller, AgentId agent) => caller.Token is not { } token || token.Opens(agent);
 
     // What holds for a whole project is no user's to change.
     private static Decision<Caller> WithoutUser(Caller caller) => caller.Token is null ? caller : new Denial(DenialReason.ScopeMissing, "conversations_read");

@@ -43,7 +43,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
 
     private async Task<HttpAnswer> DeleteAsync(HttpContext context)
     {
-        if (access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var key))
+        if (access.Verify(context, Scopes.Admin).IsDenied(out var denial, out var key))
         {
             return access.Refuse(context, denial);
         }

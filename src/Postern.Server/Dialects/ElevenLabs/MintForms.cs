@@ -16,7 +16,7 @@ internal static class MintForms
     public static Decision<MintRequest> SignedUrl(WireRequest request) =>
         ReadQuery(request, CredentialKind.SignedUrl).IsDenied(out var denial, out var mint) ? denial
         : request.Repeated("include_conversation_id") is { } repeated ? Repeated(repeated)
-        : Flag(request.Parameter("include_conversation_id")) is { } fix ? mint with { FixConversation = fix }
+        : QueryText.Flag(request.Parameter("include_conversation_id")) is { } fix ? mint with { FixConversation = fix }
         : new Denial(DenialReason.RequestInvalid, "query include_conversation_id: Input should be a valid boolean");
 
     /// <summary>A conversation token by GET; without a key for public agents.</summary>
@@ -37,7 +37,9 @@ internal static class MintForms
         : Request(request, agent, kind);
 
     private static Decision<MintRequest> Request(WireRequest request, string agent, CredentialKind kind) =>
-        AgentIdText.IsValid(agent)
+        request.Header(ElevenLabsDialect.KeyHeader) is null && kind == CredentialKind.SignedUrl && request.Headers.Authorization.Count > 0
+            ? new Denial(DenialReason.KeyMissing, Refusals.OtherHeader)
+        : AgentIdText.IsValid(agent)
             ? new MintRequest(request.Header(ElevenLabsDialect.KeyHeader), new AgentId(agent), kind, request.Address) { Origin = request.Header("Origin"), Dialect = "elevenlabs" }
             : new Denial(DenialReason.AgentUnknown, "of this form");
 
@@ -119,12 +121,5 @@ internal static class MintForms
 
     private static Denial Invalid(string place, string message) => new(DenialReason.RequestInvalid, $"body {place}: {message}");
 
-    private static Denial Repeated(string name) => new(DenialReason.RequestInvalid, $"query {name}: Must be given once");
-
-    private static bool? Flag(string? text) => text?.ToLowerInvariant() switch
-    {
-        null or "false" or "0" or "no" or "off" or "f" or "n" => false,
-        "true" or "1" or "yes" or "on" or "t" or "y" => true,
-        _ => null,
-    };
+    private static Denial Repeated(string name) => new(DenialReason.RequestInvalid, $"{(name is "Origin" or ElevenLabsDialect.KeyHeader ? "header" : "query")} {name}: Must be given once");
 }

@@ -14,6 +14,9 @@ internal static class Refusals
     private const ushort Policy = 1008;
     private const int LongestDetail = 64;
 
+    /// <summary>The detail of KeyMissing when the key may stand in a header that this vendor does not read.</summary>
+    public const string OtherHeader = "Authorization";
+
     /// <summary>The close of a WebSocket that was accepted only to say so. Only a credential whose signature held earns a longer text.</summary>
     public static CloseFrame Close(Denial denial) => denial.Reason switch
     {
@@ -46,8 +49,10 @@ internal static class Refusals
     /// <summary>The HTTP answer. All five fields of old and new readers.</summary>
     public static HttpAnswer Answer(Denial denial) => denial.Reason switch
     {
+        DenialReason.KeyMissing when denial.Detail == OtherHeader => Wire.Error(401, "authentication_error", "unauthorized", "invalid_authorization_header", "Send the API key as xi-api-key: an Authorization header is not read here."),
         DenialReason.KeyMissing => Wire.Error(401, "authentication_error", "unauthorized", "needs_authorization", "Neither authorization header nor xi-api-key received, please provide one."),
         DenialReason.KeyInvalid => Wire.Error(401, "authentication_error", "unauthorized", "invalid_api_key", "Invalid API key"),
+        DenialReason.WrongKind => Wire.Error(403, "permission_denied", "forbidden", "forbidden", "This is a credential for conversations: only an API key is taken here."),
         DenialReason.ScopeMissing => Wire.Error(401, "authentication_error", "unauthorized", "missing_permissions", $"The API key you used is missing the permission {Permission(denial.Detail)}"),
         DenialReason.RequestInvalid => Wire.Invalid(denial.Detail ?? "body: Invalid"),
         DenialReason.CredentialUnknown => Wire.Error(404, "not_found", "not_found", "not_found", "No such credential."),
@@ -55,7 +60,7 @@ internal static class Refusals
         DenialReason.AgentUnknown => Wire.Error(404, "not_found", "document_not_found", "document_not_found", $"Document with id {denial.Detail} not found."),
         DenialReason.OriginMissing or DenialReason.OriginRefused => Wire.Error(403, "permission_denied", "forbidden", "forbidden", Close(denial).Reason),
         DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault or DenialReason.CredentialMalformed or DenialReason.BadSignature
-            or DenialReason.WrongKind or DenialReason.Expired or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
+            or DenialReason.Expired or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
             or DenialReason.ConflictingCredentials or DenialReason.SubjectMismatch => Wire.Error(401, "authentication_error", "unauthorized", "needs_authorization", Close(denial).Reason),
         DenialReason.MediaMissing => Wire.Error(400, "invalid_request", "webrtc_unavailable", "webrtc_unavailable", NoMedia),
         DenialReason.OverrideRefused or DenialReason.VariableRefused or DenialReason.VariableMissing => Wire.Error(400, "validation_error", "invalid_request", "invalid_request", Close(denial).Reason),
@@ -96,7 +101,7 @@ internal static class Refusals
 
     private static string Permission(string? scopes) => scopes switch
     {
-        "mint" => "convai_write (Postern: mint)",
+        "mint" or "admin" => $"convai_write (Postern: {scopes})",
         { } named => $"convai_{(named.Contains("write", StringComparison.Ordinal) ? "write" : "read")} (Postern: {named})",
         null => "convai_write",
     };

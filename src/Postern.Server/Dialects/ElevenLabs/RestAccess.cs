@@ -22,9 +22,7 @@ internal sealed class RestAccess(Core.Directory directory, RefusalLimiter limite
         {
             return Refusals.Answer(new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}"));
         }
-        return denial.Reason == DenialReason.KeyMissing && context.Request.Headers.Authorization.Count > 0
-            ? Wire.Error(401, "authentication_error", "unauthorized", "invalid_authorization_header", "Send the API key as xi-api-key: an Authorization header is not read here.")
-            : Refusals.Answer(denial);
+        return Refusals.Answer(denial.Reason == DenialReason.KeyMissing && context.Request.Headers.Authorization.Count > 0 ? denial with { Detail = Refusals.OtherHeader } : denial);
     }
 
     /// <summary>The same text whether the agent never was or is another project's.</summary>

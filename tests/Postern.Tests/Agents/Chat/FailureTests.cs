@@ -1,5 +1,4 @@
 using System.Net;
-using Microsoft.AspNetCore.Http;
 using Postern.Tests.Dialects.ElevenLabs;
 
 namespace Postern.Tests.Agents.Chat;
@@ -10,6 +9,7 @@ public class FailureTests
     private static readonly Dictionary<string, (string Type, Func<FakeChat.Asked, Task> Script)> Scripts = new()
     {
         ["401"] = ("llm_error", Status(401)),
+        ["403"] = ("llm_error", Status(403)),
         ["404"] = ("llm_error", Status(404)),
         ["429"] = ("llm_error", Status(429)),
         ["500"] = ("llm_error", Status(500)),
@@ -151,6 +151,32 @@ public class FailureTests
         using var client = await TalkTests.OpenAsync(postern, await postern.ChatAgentAsync(chat));
         await client.SayAsync("""{"type":"user_message","text":"a"}""");
         Assert.Equal("CRLF, no space", (await client.AnswerAsync()).Text);
+    }
+
+    [Theory]
+    [InlineData(400)]
+    [InlineData(422)]
+    public async Task Endpoint_ThatDoesNotKnowHowToCount_IsAskedWithoutThat(int status)
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await StartAsync();
+        var works = chat.Script;
+        chat.Script = async answer =>
+        {
+            if (answer.Body.TryGetProperty("stream_options", out _))
+            {
+                answer.Http.Response.StatusCode = status;
+                return;
+            }
+            await works(answer);
+        };
+        using var client = await TalkTests.OpenAsync(postern, await postern.ChatAgentAsync(chat));
+        foreach (var count in new[] { 2, 3 }) // once it is known, it is not tried again
+        {
+            await client.SayAsync("""{"type":"user_message","text":"a"}""");
+            while ((await client.NextAsync()).GetProperty("type").GetString() != "agent_response") { }
+            Assert.Equal(count, chat.Count);
+        }
     }
 
     [Fact]

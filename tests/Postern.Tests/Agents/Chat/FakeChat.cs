@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Builder;
@@ -26,6 +27,8 @@ internal sealed class FakeChat : IAsyncDisposable
         public JsonElement Body => body;
 
         public string? Authorization { get; } = context.Request.Headers.Authorization;
+
+        public string Protocol { get; } = context.Request.Protocol;
 
         public string Path { get; } = context.Request.Path;
 
@@ -81,10 +84,17 @@ internal sealed class FakeChat : IAsyncDisposable
     /// <summary>Such as <c>http://127.0.0.1:40123/v1</c>.</summary>
     public string Url => app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single() + "/v1";
 
-    public static async Task<FakeChat> StartAsync()
+    /// <param name="certificate">Shown over TLS; null serves in the clear.</param>
+    public static async Task<FakeChat> StartAsync(X509Certificate2? certificate = null)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen =>
+        {
+            if (certificate is not null)
+            {
+                listen.UseHttps(certificate);
+            }
+        }));
         var app = builder.Build();
         var chat = new FakeChat(app);
         app.Run(chat.AnswerAsync);

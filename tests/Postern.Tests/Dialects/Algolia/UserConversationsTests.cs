@@ -175,11 +175,11 @@ public abstract class UserConversationsTests(Engine engine) : IAsyncLifetime
         Assert.Equal(HttpStatusCode.Created, (await VoteAsync(answerId, 1, token: scene.Token("ann"))).Status);
         var votes = (await scene.SendAsync("GET", Conversations + "/c?includeFeedback=true", scene.LogsKey)).Body.GetProperty("feedback");
         Assert.Equal(1, Number(Assert.Single(votes.EnumerateArray()), "vote"));
-        foreach (var wrong in new[] { "{}", "[]", """{"messageId":"m","agentId":"agent_echo","vote":2}""", """{"messageId":"m","agentId":"agent_echo","vote":1,"tags":[1]}""" })
+        foreach (var wrong in new[] { "{}", "[]", """{"messageId":"m","agentId":"6f1f4d8e-0000-4000-8000-000000000000","vote":2}""", """{"messageId":"m","agentId":"6f1f4d8e-0000-4000-8000-000000000000","vote":1,"tags":[1]}""" })
         {
             Assert.Equal(HttpStatusCode.UnprocessableEntity, (await scene.SendAsync("POST", "/agent-studio/1/feedback", scene.SearchKey, body: wrong)).Status);
         }
-        Assert.Equal("Agent not found", (await scene.SendAsync("POST", "/agent-studio/1/feedback", scene.SearchKey, body: """{"messageId":"m","agentId":"agent_none","vote":1}""")).Message);
+        Assert.Equal("Agent not found", (await scene.SendAsync("POST", "/agent-studio/1/feedback", scene.SearchKey, body: """{"messageId":"m","agentId":"6f1f4d8e-0000-4000-8000-000000000000","vote":1}""")).Message);
     }
 
     [Fact]

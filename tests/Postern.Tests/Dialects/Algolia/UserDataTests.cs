@@ -10,7 +10,7 @@ namespace Postern.Tests.Dialects.Algolia;
 public abstract class UserDataTests(Engine engine) : IAsyncLifetime
 {
     private const string Memory = "/agent-studio/1/memory";
-    private const string Of = $"?agentIds={Agent}";
+    private static readonly string Of = $"?agentIds={Agent}";
 
     private UserScene scene = null!;
 
@@ -87,7 +87,7 @@ public abstract class UserDataTests(Engine engine) : IAsyncLifetime
         }
         Assert.Equal("query", Loc(await scene.SendAsync("GET", Memory, scene.LogsKey)));
         Assert.Equal("query", Loc(await scene.SendAsync("GET", Memory + "?agentIds=*", scene.LogsKey)));
-        Assert.Equal("Agent not found", (await scene.SendAsync("GET", Memory + "?agentIds=agent_none", scene.LogsKey)).Message);
+        Assert.Equal("Agent not found", (await scene.SendAsync("GET", Memory + "?agentIds=6f1f4d8e-0000-4000-8000-000000000000", scene.LogsKey)).Message);
 
         static string? Loc(Answer answer)
         {

@@ -1,8 +1,8 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using Npgsql;
 using Postern.Core;
-using Postern.Core.Agents;
 using Postern.Core.Conversations;
 using Postern.Core.Projects;
 using Postern.Server;
@@ -30,7 +30,8 @@ internal sealed record Answer(HttpStatusCode Status, string Text, string Headers
 internal sealed class UserScene : IAsyncDisposable
 {
     public const string TokenHeader = "X-Algolia-Secure-User-Token";
-    public const string Agent = "agent_echo";
+    /// <summary>The demo agent as the vendor's clients call it.</summary>
+    public static readonly string Agent = Server.Storage.Store.DemoAgent.Uuid;
 
     private readonly TestDatabase? database;
     private readonly HttpClient http;
@@ -61,7 +62,7 @@ internal sealed class UserScene : IAsyncDisposable
             var plain = TestPostern.Options(folder, https);
             options = new PosternOptions
             {
-                Http = plain.Http, Https = null, Data = folder, Database = database?.ConnectionString ?? "",
+                Http = plain.Http, Https = null, Data = folder, Database = database is null ? "" : new NpgsqlConnectionStringBuilder(database.ConnectionString) { MaxPoolSize = 30, Timeout = 60 }.ToString(),
                 Log = { Level = "warning" }, Limits = { RefusalsPerAddressPerMinute = 1_000_000 },
             };
             more?.Invoke(options);
@@ -76,9 +77,9 @@ internal sealed class UserScene : IAsyncDisposable
         return scene;
     }
 
-    public const string Conversations = $"/agent-studio/1/agents/{Agent}/conversations";
+    public static readonly string Conversations = $"/agent-studio/1/agents/{Agent}/conversations";
 
-    public static Owner Owner(string user, string agent = Agent) => new(ProjectId.Default, new AgentId(agent), user);
+    public static Owner Owner(string user) => new(ProjectId.Default, Server.Storage.Store.DemoAgent, user);
 
     public async Task<string> KeyAsync(Scopes scopes)
     {
@@ -92,10 +93,10 @@ internal sealed class UserScene : IAsyncDisposable
         $$"""{"sub":"{{user}}","exp":{{Now.ToUnixTimeSeconds() + 3600}}}""", userKey.Value);
 
     /// <summary>Stores a question and its answer, as a completion does; returns the answer's id.</summary>
-    public async Task<string> SayAsync(string user, string id, string question, string answer, string agent = Agent)
+    public async Task<string> SayAsync(string user, string id, string question, string answer)
     {
         var answerId = "alg_msg_" + RandomText.Base62(RandomText.IdLength);
-        await Store.Conversations.AppendAsync(Owner(user, agent), id,
+        await Store.Conversations.AppendAsync(Owner(user), id,
             [Message.Of("q" + answerId, TurnRole.User, question, Now), Message.Of(answerId, TurnRole.Agent, answer, Now) with { FromAgent = true, Model = "echo", InputTokens = 2, OutputTokens = 3 }], Now);
         return answerId;
     }
