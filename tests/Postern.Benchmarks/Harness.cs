@@ -9,7 +9,7 @@ internal static class Harness
     private const string Usage =
         """
         usage: dotnet run -c Release --project tests/Postern.Benchmarks [-- NAME … --rounds N --quick --postgres CONNECTION_STRING --against POSTERN_DLL --write FILE]
-        NAME is any of: mint, kinds, handshake, round-trip, chat, conversation, memory, refusal, micro; all of them when none is named.
+        NAME is any of: mint, kinds, handshake, round-trip, chat, conversation, memory, refusal, micro, timing; all of them when none is named.
         --against measures another build of Postern beside this one: mint, handshake, round-trip, refusal.
         --write puts the report into a Markdown file, between its two marks.
         """;
@@ -25,6 +25,7 @@ internal static class Harness
         ["memory"] = MemoryBenchmark.RunAsync,
         ["refusal"] = RefusalBenchmark.RunAsync,
         ["micro"] = MicroBenchmark.RunAsync,
+        ["timing"] = TimingBenchmark.RunAsync,
     };
 
     public static async Task<int> RunAsync(string[] args)
