@@ -91,19 +91,20 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
                 return Refuse(request, locked, new Denial(DenialReason.Unavailable, "the fixed values are not in the ledger"), now);
             }
         }
+        if (presented.Credential is { Grant: { MaxDuration: { } longest, Uses: not 1 } } counted && counted.Kind.CountsTime())
+        {
+            var left = longest - await ledger.ReadSpentAsync(counted.Id, now);
+            if (left <= TimeSpan.Zero)
+            {
+                return Refuse(request, counted, new Denial(DenialReason.AlreadyUsed, "its time is spent"), now);
+            }
+            terms = now + left < terms.EndBy ? terms with { EndBy = now + left } : terms;
+        }
         var session = new Session(presented.Credential?.Grant.ConversationId ?? Session.CreateId(), agent, presented.Credential, terms, now);
         return await ledger.OpenAsync(session, Started(request, session)) is { } reason
             ? Refuse(request, presented.Credential, new Denial(reason, reason == DenialReason.DailyLimitReached ? $"{agent.Limits.Daily}" : null), now)
             : session;
     }
-
-    /// <summary>
-    /// Whether an admitted session may still go on; to be asked once it is on its leash, as a revocation or a deletion that came
-    /// between its commit and then has ended only the sessions that were there.
-    /// </summary>
-    public bool StillHolds(Session session) =>
-        directory.Find(session.Agent.Id) is not null
-        && (session.Credential is not { Kind: not CredentialKind.PersonalAccessToken } credential || !directory.IsRevoked(credential.Id));
 
     /// <summary>
     /// Who presents a credential, for a request that is no session: verified and alive as at <see cref="AdmitAsync"/>, but nothing is
@@ -244,6 +245,6 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             Project = project, Agent = agent, Credential = credential?.Value,
             Reason = denial.Reason.ToString(), Address = address, Detail = denial.Detail ?? origin,
         });
-        return denial;
+        return credential is null ? denial : denial with { Credential = credential };
     }
 }

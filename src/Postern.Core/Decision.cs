@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Postern.Core.Credentials;
 
 namespace Postern.Core;
 
@@ -31,4 +32,8 @@ public readonly struct Decision<T> where T : class
 /// <summary>A refusal as a value: the reason, and what a developer must know to mend it. Never holds a secret.</summary>
 /// <param name="Reason">The named reason.</param>
 /// <param name="Detail">The field, host or range concerned; dialects put it into the vendor's words.</param>
-public sealed record Denial(DenialReason Reason, string? Detail = null);
+public sealed record Denial(DenialReason Reason, string? Detail = null)
+{
+    /// <summary>The genuine credential that was refused, if one was.</summary>
+    public CredentialId? Credential { get; init; }
+}

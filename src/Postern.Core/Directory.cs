@@ -5,6 +5,7 @@ using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Keys;
 using Postern.Core.Projects;
+using Postern.Core.Sessions;
 
 namespace Postern.Core;
 
@@ -68,6 +69,14 @@ public sealed class Directory(KeyRing ring)
     /// <summary>Whether a credential was revoked.</summary>
     public bool IsRevoked(CredentialId id) => revoked.ContainsKey(id);
 
+    /// <summary>
+    /// Whether an admitted session may still go on: its agent is there and its credential not revoked. A personal access token is judged
+    /// when a session begins and never again.
+    /// </summary>
+    public bool StillHolds(Session session) =>
+        agents.ContainsKey(session.Agent.Id)
+        && (session.Credential is not { Kind: not CredentialKind.PersonalAccessToken } credential || !IsRevoked(credential.Id));
+
     /// <summary>Forgets revocations of what would be expired by now.</summary>
     public void ForgetExpired(DateTimeOffset now)
     {
@@ -120,7 +129,7 @@ public sealed class Directory(KeyRing ring)
     /// <summary>The ids of all agents.</summary>
     public ImmutableArray<AgentId> Agents => [.. agents.Keys];
 
-    /// <summary>The live API key of this text: KeyMissing, KeyInvalid or ScopeMissing otherwise. A wrong checksum costs no look-up.</summary>
+    /// <summary>The live API key of this text: KeyMissing, KeyInvalid, ScopeMissing, or WrongKind for a credential, otherwise. A wrong checksum costs no look-up.</summary>
     public Decision<ApiKey> Verify(string? text, Scopes needed)
     {
         if (string.IsNullOrEmpty(text))
@@ -129,7 +138,7 @@ public sealed class Directory(KeyRing ring)
         }
         if (!ApiKeyText.IsWellFormed(text) || keys.GetValueOrDefault(Hash256.From(ApiKeyText.Hash(text))) is not { RevokedAt: null } key)
         {
-            return new Denial(DenialReason.KeyInvalid);
+            return new Denial(CredentialKinds.IsCredential(text) ? DenialReason.WrongKind : DenialReason.KeyInvalid);
         }
         return key.WhyRefused(needed) is { } denial ? denial : key;
     }

@@ -26,6 +26,9 @@ public interface ILedger
     /// <summary>What was fixed for a credential.</summary>
     Task<FixedValues> ReadFixedAsync(CredentialId id);
 
+    /// <summary>How long the sessions of a credential have lasted, those that go on included.</summary>
+    Task<TimeSpan> ReadSpentAsync(CredentialId id, DateTimeOffset now);
+
     /// <summary>Gives a kept credential more time, unless it is expired or revoked at that moment; false then.</summary>
     Task<bool> ExtendAsync(CredentialId id, DateTimeOffset startBy, AuditEvent entry);
 

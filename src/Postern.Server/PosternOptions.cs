@@ -47,8 +47,10 @@ internal sealed class PosternOptions
     public Lifetimes Lifetimes => new(
         new Lifetime(SignedUrls.StartWithin, TimeSpan.FromSeconds(10), TimeSpan.FromHours(24)),
         new Lifetime(ClientSecrets.StartWithin, TimeSpan.FromSeconds(10), TimeSpan.FromHours(2)),
-        new Lifetime(PersonalAccessTokens.Lifetime, TimeSpan.FromSeconds(10), TimeSpan.FromHours(24)),
+        new Lifetime(Least(PersonalAccessTokens.Lifetime, PersonalAccessTokens.MaxAge), TimeSpan.FromSeconds(10), PersonalAccessTokens.MaxAge),
         PersonalAccessTokens.MaxAge);
+
+    private static TimeSpan Least(TimeSpan one, TimeSpan other) => one < other ? one : other;
 }
 
 /// <summary>The certificate that HTTPS shows.</summary>
@@ -178,7 +180,7 @@ internal sealed class LimitOptions
     [Setting("The sessions with public agents that one address may hold at one time.", Min = "1", Max = "1000000")]
     public int PublicSessionsPerAddress { get; set; } = 100;
 
-    [Setting("The refused credentials a minute after which an address is answered 429.", Min = "1", Max = "1000000")]
+    [Setting("The refusals a minute after which an address (of IPv6 a /64), or one credential from wherever it comes, is answered 429.", Min = "1", Max = "1000000")]
     public int RefusalsPerAddressPerMinute { get; set; } = 60;
 }
 

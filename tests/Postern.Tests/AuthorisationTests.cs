@@ -1,4 +1,5 @@
 using System.Net.Http.Json;
+using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
@@ -11,6 +12,7 @@ public class AuthorisationTests
 {
     private const string Document = "docs/authorisation.md";
     private static readonly string[] Kinds = ["none", "API key", "signed URL", "client secret", "conversation token", "personal access token"];
+    private static readonly string[] SocketPaths = ["/v1/convai/conversation", "/v1/realtime"];
     private static readonly string[] Slots = ["xi-api-key", "Authorization", "CONVAI-API-KEY", "X-API-Key", "API-AUTH-TOKEN"];
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -52,12 +54,20 @@ public class AuthorisationTests
         foreach (var (method, path, sessions) in Routes(postern))
         {
             var cells = new List<string>();
+            var keySlots = new HashSet<string>();
             foreach (var kind in Kinds)
             {
                 var found = "–";
                 foreach (var slot in kind == "none" ? Slots[..1] : Slots)
                 {
-                    found = await OpensAsync(client, method, path, credentials[kind], slot) ? "yes" : found;
+                    var status = await AskAsync(client, method, path, credentials[kind], slot);
+                    found = status is not (401 or 403) ? "yes" : found;
+                    if (kind == "API key" && status is not (401 or 403))
+                    {
+                        keySlots.Add(slot);
+                    }
+                    // Where a key is taken, a credential of any other kind is told that it is of the wrong kind.
+                    Assert.True(IsOpen(path) || sessions || Array.IndexOf(Kinds, kind) < 2 || !keySlots.Contains(slot) || status == 403, $"{method} {path}: {status} to a {kind} as {slot}");
                 }
                 cells.Add(found);
             }
@@ -69,6 +79,17 @@ public class AuthorisationTests
             Assert.True(sessions || cells[5] == "–", $"{method} {path} takes a personal access token");
         }
 
+        foreach (var path in SocketPaths)
+        {
+            var cells = new List<string>();
+            foreach (var kind in Kinds)
+            {
+                cells.Add(await OpensAsync(postern, path, credentials[kind]) ? "yes" : "–");
+            }
+            rows[$"{path} WS"] = $"| `WebSocket {path}` | {string.Join(" | ", cells)} |";
+            Assert.Equal(2, cells.Count(cell => cell == "yes")); // the API key's and one kind's
+        }
+
         var text = Write(rows.Values);
         if (Environment.GetEnvironmentVariable("POSTERN_WRITE_DOCUMENTS") == "1")
         {
@@ -77,8 +98,51 @@ public class AuthorisationTests
         Assert.Equal(SourceTree.Read(Document), text);
     }
 
+    // In every header, parameter and subprotocol that a credential can stand in.
+    private static async Task<bool> OpensAsync(TestPostern postern, string path, string credential)
+    {
+        var opens = false;
+        foreach (var slot in (string[])[.. Slots, "?token", "?conversation_signature", "bearer.", "openai-insecure-api-key.", "xai-client-secret."])
+        {
+            using var socket = new ClientWebSocket();
+            var query = "?agent_id=agent_echo";
+            if (slot.EndsWith('.'))
+            {
+                socket.Options.AddSubProtocol(path.Contains("convai", StringComparison.Ordinal) ? "convai" : "realtime");
+                socket.Options.AddSubProtocol(slot + (credential.Length > 0 ? credential : "x"));
+            }
+            else if (slot[0] == '?')
+            {
+                query += $"&{slot[1..]}={credential}";
+            }
+            else if (credential.Length > 0)
+            {
+                socket.Options.SetRequestHeader(slot, slot == "Authorization" ? "Bearer " + credential : credential);
+            }
+            opens |= await TalksAsync(socket, new Uri($"ws{postern.Http[4..]}{path}{query}"));
+        }
+        return opens;
+    }
+
+    private static async Task<bool> TalksAsync(ClientWebSocket socket, Uri address)
+    {
+        try
+        {
+            await socket.ConnectAsync(address, Cancel);
+            await socket.SendAsync("""{"type":"conversation_initiation_client_data"}"""u8.ToArray(), WebSocketMessageType.Text, true, Cancel);
+        }
+        catch (WebSocketException)
+        {
+            return false; // the guard's 403, or closed before it could say anything
+        }
+        var buffer = new byte[64 * 1024];
+        var first = await socket.ReceiveAsync(buffer, Cancel);
+        return first.MessageType == WebSocketMessageType.Text && Encoding.UTF8.GetString(buffer, 0, first.Count) is var text
+            && (text.Contains("session.created", StringComparison.Ordinal) || text.Contains("conversation_initiation_metadata", StringComparison.Ordinal));
+    }
+
     // 401 and 403 are refusals of the credential; whatever else comes has let it pass.
-    private static async Task<bool> OpensAsync(HttpClient client, string method, string path, string credential, string slot)
+    private static async Task<int> AskAsync(HttpClient client, string method, string path, string credential, string slot)
     {
         using var request = new HttpRequestMessage(new HttpMethod(method), path.Replace("{id}", "unknown", StringComparison.Ordinal) + "?agent_id=agent_echo&agent_ids=agent_echo");
         if (method is "POST" or "PUT" or "PATCH")
@@ -90,7 +154,7 @@ public class AuthorisationTests
             request.Headers.TryAddWithoutValidation(slot, slot == "Authorization" ? "Bearer " + credential : credential);
         }
         using var answer = await client.SendAsync(request, Cancel);
-        return (int)answer.StatusCode is not (401 or 403);
+        return (int)answer.StatusCode;
     }
 
     // Where a WebSocket is opened a plain request learns nothing; preflights carry no credential.
@@ -126,9 +190,9 @@ public class AuthorisationTests
             """
             # Who may call what
 
-            Every route over plain HTTP, and what opens it in any of the headers xi-api-key, Authorization, CONVAI-API-KEY, X-API-Key and
-            API-AUTH-TOKEN. A dash is 401 or 403. The page `/try` has a session of its own; WebSocket routes take the credential of their
-            vendor in its place alone. `AuthorisationTests` writes this page from the running server
+            Every route, and what opens it in any of the headers xi-api-key, Authorization, CONVAI-API-KEY, X-API-Key and API-AUTH-TOKEN, of a
+            WebSocket also in the parameters and subprotocols that carry credentials. A dash is 401 or 403, or a WebSocket that is closed at
+            once. The page `/try` has a session of its own. `AuthorisationTests` writes this page from the running server
             (`POSTERN_WRITE_DOCUMENTS=1`) and fails when it is not current.
 
 

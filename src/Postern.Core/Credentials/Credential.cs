@@ -27,7 +27,7 @@ public readonly record struct CredentialId(string Value)
 /// <param name="Subject">The end user, opaque and byte-exact (RFC 7519, sub).</param>
 /// <param name="StartBy">A session must start before; a running one outlives it.</param>
 /// <param name="Uses">How many sessions it opens; null is any number.</param>
-/// <param name="MaxDuration">Longest duration of each session; null is the agent's.</param>
+/// <param name="MaxDuration">Longest duration of each session, or of all together (<see cref="CredentialKinds.CountsTime"/>); null is the agent's.</param>
 /// <param name="Origins">Further hosts that must match; empty is any.</param>
 /// <param name="ConversationId">The conversation that it opens, when that was fixed at the mint.</param>
 public sealed record Grant(

@@ -16,6 +16,25 @@ public enum CredentialKind
 /// <summary>What tells the kinds apart.</summary>
 public static class CredentialKinds
 {
+    /// <summary>
+    /// Whether a longest duration is that of all its sessions together: clients of this kind connect again by themselves, and each
+    /// session would only start anew.
+    /// </summary>
+    public static bool CountsTime(this CredentialKind kind) => kind == CredentialKind.ClientSecret;
+
+    /// <summary>Whether a text looks like a credential of any kind, and is therefore no API key.</summary>
+    public static bool IsCredential(string text)
+    {
+        foreach (var kind in Enum.GetValues<CredentialKind>())
+        {
+            if (text.StartsWith(kind.Prefix(), StringComparison.Ordinal))
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /// <summary>Whether it is a signed text; the others are random texts that the ledger knows.</summary>
     public static bool IsSigned(this CredentialKind kind) => kind switch
     {

@@ -20,7 +20,7 @@ public static class CredentialVerifier
         }
         if (!text.StartsWith(kind.Prefix(), StringComparison.Ordinal))
         {
-            return new Denial(OtherKind(text, kind) ? DenialReason.WrongKind : DenialReason.CredentialMalformed);
+            return new Denial(CredentialKinds.IsCredential(text) || text.StartsWith(Projects.ApiKeyText.Prefix, StringComparison.Ordinal) ? DenialReason.WrongKind : DenialReason.CredentialMalformed);
         }
         if (!kind.IsSigned())
         {
@@ -54,16 +54,4 @@ public static class CredentialVerifier
     public static bool IsOpaque(CredentialText credential, CredentialKind kind) =>
         credential.Value.Length == kind.Prefix().Length + 43 && credential.Value.StartsWith(kind.Prefix(), StringComparison.Ordinal)
         && Base64Text.IsAlphabet(credential.Value);
-
-    private static bool OtherKind(string text, CredentialKind kind)
-    {
-        foreach (var other in Enum.GetValues<CredentialKind>())
-        {
-            if (other != kind && text.StartsWith(other.Prefix(), StringComparison.Ordinal))
-            {
-                return true;
-            }
-        }
-        return text.StartsWith(Projects.ApiKeyText.Prefix, StringComparison.Ordinal);
-    }
 }

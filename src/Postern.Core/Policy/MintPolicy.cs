@@ -11,6 +11,9 @@ public static class MintPolicy
     /// <summary>Values fixed at the mint are kept in the ledger; this many bytes of JSON at most.</summary>
     public const int MostFixedBytes = 32 * 1024;
 
+    /// <summary>A conversation token carries them itself, in an address that has a size.</summary>
+    public const int MostCarriedBytes = 4 * 1024;
+
     /// <summary>A credential names so many hosts at the most.</summary>
     public const int MostOrigins = 10;
 
@@ -55,9 +58,10 @@ public static class MintPolicy
         {
             return Invalid("the fixed values must be Unicode text");
         }
-        if (All(request.Fixed).Sum(member => member.Key.Length + member.Value.GetRawText().Length) > MostFixedBytes)
+        var mostFixed = request.Kind == CredentialKind.ConversationToken ? MostCarriedBytes : MostFixedBytes;
+        if (All(request.Fixed).Sum(member => member.Key.Length + member.Value.GetRawText().Length) > mostFixed)
         {
-            return Invalid($"the fixed values may have {MostFixedBytes} bytes at most");
+            return Invalid($"the fixed values may have {mostFixed} bytes at most");
         }
         var conversation = request.FixConversation ? Sessions.Session.CreateId() : null;
         var singleUse = request.FixConversation || (agent is { Credentials.SingleUse: true } && request.Kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken);

@@ -7,7 +7,10 @@ namespace Postern.Core.Policy;
 /// <summary>Who may start a session: a pure function of agent, credential, request and time.</summary>
 public static class SessionPolicy
 {
-    /// <summary>The terms of the session, or the first reason against it. Origin first: a wrong page learns nothing of a token.</summary>
+    /// <summary>
+    /// The terms of the session, or the first reason against it. Origin first: a wrong page learns nothing of a token. Whoever holds
+    /// an API key is believed about the end user.
+    /// </summary>
     public static Decision<SessionTerms> Decide(Agent agent, VerifiedCredential? credential, ConnectRequest request, DateTimeOffset now) =>
         WrongOrigin(agent, credential, request.Origin) is { } wrongOrigin ? wrongOrigin
         : request.ChecksDomain && WrongDomain(agent, request) is { } wrongDomain ? wrongDomain
@@ -15,7 +18,7 @@ public static class SessionPolicy
         : credential is not null && credential.Grant.StartBy <= now ? new Denial(DenialReason.Expired)
         : credential?.Grant.Subject is { } subject && request.Subject is { } claimed && claimed != subject ? new Denial(DenialReason.SubjectMismatch)
         : request.NeedsMedia && agent.Media is null ? new Denial(DenialReason.MediaMissing)
-        : SessionTerms.From(agent.Limits, credential?.Grant, now);
+        : SessionTerms.From(agent.Limits, credential?.Grant, now) with { Subject = credential?.Grant.Subject ?? (request.Key is null ? null : request.Subject), InRoom = request.NeedsMedia };
 
     // Who sends neither header says that it is no page, which anybody may say: a list is for pages alone.
     private static Denial? WrongDomain(Agent agent, ConnectRequest request) =>

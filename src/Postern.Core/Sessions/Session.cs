@@ -12,6 +12,9 @@ public sealed record SessionTerms(DateTimeOffset EndBy, string? Subject, int? Us
     /// <summary>What the mint fixed.</summary>
     public FixedValues Fixed { get; init; } = FixedValues.None;
 
+    /// <summary>It is held in a room of the agent's media server.</summary>
+    public bool InRoom { get; init; }
+
     /// <summary>The narrower of the agent's limits and the grant's.</summary>
     public static SessionTerms From(AgentLimits limits, Grant? grant, DateTimeOffset now) =>
         new(now + (grant?.MaxDuration is { } longest && longest < limits.MaxDuration ? longest : limits.MaxDuration), grant?.Subject, grant?.Uses);

@@ -88,6 +88,10 @@ internal sealed class AdminAccess(Core.Directory directory, RefusalLimiter limit
         {
             return Problem.WriteAsync(context, StatusCodes.Status403Forbidden, $"The API key lacks the scope {denial.Detail}.");
         }
+        if (denial.Reason == DenialReason.WrongKind)
+        {
+            return Problem.WriteAsync(context, StatusCodes.Status403Forbidden, "This is a credential for conversations: only an API key with the scope admin is taken here.");
+        }
         context.Response.Headers.WWWAuthenticate = "Bearer";
         return Problem.WriteAsync(context, StatusCodes.Status401Unauthorized, "Send one API key with the scope admin, as Authorization: Bearer or as xi-api-key.");
     }

@@ -8,11 +8,12 @@ using Postern.Server.Storage;
 namespace Postern.Server.Admin;
 
 /// <summary>Agents as an operator sees them: where each one really is, and which vendor it speaks.</summary>
-internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, DirectoryFeed feed, PosternOptions options)
+internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, DirectoryFeed feed, PosternOptions options, TimeProvider clock)
 {
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/api/agents", access.For(ListAsync));
+        routes.MapPost("/api/agents", access.For(CreateAsync));
         routes.MapGet("/api/agents/{id}/upstream", access.For(ShowUpstreamAsync));
         routes.MapPut("/api/agents/{id}/upstream", access.For(SetUpstreamAsync));
         routes.MapPut("/api/agents/{id}/dialect", access.For(SetDialectAsync));
@@ -33,6 +34,20 @@ internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, Director
         }
         json.WriteEndArray();
     });
+
+    private async Task CreateAsync(HttpContext context, ApiKey key)
+    {
+        var body = await AdminAccess.ReadAsync<AgentBody>(context);
+        if ((body is null ? """Send {"name":"…"}, where wanted with "dialect" and "private", and nothing else.""" : AgentSettings.CheckNew(body.Name, body.Dialect)) is { } problem)
+        {
+            await Problem.WriteAsync(context, 400, problem);
+            return;
+        }
+        var row = await AgentSettings.CreateAsync(store, options, key, body!.Name, body.Dialect, body.Private, clock.GetUtcNow());
+        await feed.CatchUpAsync();
+        context.Response.StatusCode = StatusCodes.Status201Created;
+        await AdminAccess.AnswerAsync(context, json => AgentSettings.Write(json, row, options));
+    }
 
     private Task ShowUpstreamAsync(HttpContext context, ApiKey key) =>
         store.Read(Id(context)) is { } row && row.Project == key.Project
@@ -138,6 +153,11 @@ internal sealed class AgentsAdmin(AdminAccess access, AgentStore store, Director
     {
         public override string ToString() => Kind; // a record's text would show the key
     }
+
+    private sealed record AgentBody(
+        [property: JsonPropertyName("name")] string Name,
+        [property: JsonPropertyName("dialect")] string? Dialect = null,
+        [property: JsonPropertyName("private")] bool? Private = null);
 
     private sealed record MediaBody(
         [property: JsonPropertyName("url")] string Url, [property: JsonPropertyName("key")] string Key, [property: JsonPropertyName("secret")] string Secret);

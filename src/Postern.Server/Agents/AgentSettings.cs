@@ -1,8 +1,11 @@
 using System.Globalization;
 using System.Text.Json;
+using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Projects;
+using Postern.Server.Dialects.ElevenLabs;
+using Postern.Server.Flow;
 using Postern.Server.Storage;
 using Upstream = Postern.Core.Agents.Upstream;
 
@@ -13,6 +16,23 @@ internal static class AgentSettings
 {
     private const int MostAliases = 20;
     private const int MostText = 256;
+
+    /// <summary>What is wrong with the name or the dialect of a new agent, or null.</summary>
+    public static string? CheckNew(string name, string? dialect) =>
+        name.Length is 0 or > MostText || !StrictJson.IsSound(JsonSerializer.SerializeToElement(name)) ? $"The name of an agent has 1 to {MostText} characters of Unicode text."
+        : dialect is null ? null : CheckDialect(dialect);
+
+    /// <summary>Makes an agent that echoes, with the project's defaults for what is not said.</summary>
+    public static async Task<AgentRow> CreateAsync(AgentStore store, PosternOptions options, ApiKey key, string name, string? dialect, bool? isPrivate, DateTimeOffset now)
+    {
+        var defaults = store.ReadDefaults(key.Project);
+        var body = JsonSerializer.SerializeToElement(isPrivate is { } said
+            ? (object)new { name, conversation_config = new { }, platform_settings = new { auth = new { enable_auth = said } } } : new { name, conversation_config = new { } });
+        var row = AgentDraft.Create(AgentId.Create(), key.Project, dialect ?? defaults.Dialect ?? options.Agents.DefaultDialect,
+            (defaults.Access ?? options.Agents.DefaultAccess) == "public", body, now);
+        await store.CreateAsync(row, key.Id);
+        return row;
+    }
 
     /// <summary>Sets where an agent is; null when the project has no such agent.</summary>
     public static Task<AgentRow?> SetUpstreamAsync(AgentStore store, ProjectId project, AgentId id, string? keyId, Upstream upstream) =>

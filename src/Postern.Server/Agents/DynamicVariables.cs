@@ -28,6 +28,10 @@ internal sealed class DynamicVariables(IReadOnlyDictionary<string, string> value
         {
             Put(values, name, value);
         }
+        foreach (var (name, value) in session.Terms.Fixed.Variables)
+        {
+            Put(values, name, value);
+        }
         values["system__conversation_id"] = session.Id;
         values["system__agent_id"] = session.Agent.Id.Value;
         values["system__time_utc"] = session.StartedAt.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);

@@ -38,10 +38,6 @@ internal sealed class ConnectEndpoint(
         var end = new SessionEnd(SessionEndReason.InternalError, 1006);
         var leash = new Leash();
         live.Add(session, leash);
-        if (!gate.StillHolds(session))
-        {
-            leash.End(SessionEndReason.Revoked);
-        }
         try
         {
             var activity = new SessionActivity(clock);
@@ -114,7 +110,7 @@ internal sealed class ConnectEndpoint(
     // A browser sees nothing of a refused upgrade: accept, say why, close. A flood gets its status before any upgrade.
     private async Task TurnAwayAsync(HttpContext context, SocketDialect dialect, IReadOnlyList<string> offered, Denial denial)
     {
-        if (limiter.Exceeds(context.Connection.RemoteIpAddress))
+        if (limiter.Exceeds(context.Connection.RemoteIpAddress, denial))
         {
             await HttpAnswers.WriteAsync(context, dialect.Refuse(new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}")));
             return;

@@ -12,6 +12,8 @@ internal sealed class FrameInserter(Stream client) : Stream
 
     private readonly SemaphoreSlim turn = new(1, 1);
     private readonly Queue<byte[]> waiting = new();
+    private Unanswered? expected;
+    private byte[] seen = [];       // the end of what has passed since, as a word may come cut in two
     private long remaining;
     private bool inMessage;
 
@@ -40,11 +42,45 @@ internal sealed class FrameInserter(Stream client) : Stream
         }
     }
 
+    /// <summary>Lets the upstream answer, or does it in its place.</summary>
+    public async ValueTask ExpectAsync(Unanswered unanswered, TimeProvider clock, CancellationToken over)
+    {
+        await turn.WaitAsync(CancellationToken.None);
+        (expected, seen) = (unanswered, []);
+        turn.Release();
+        _ = InsteadAsync(unanswered, clock, over);
+    }
+
+    private async Task InsteadAsync(Unanswered unanswered, TimeProvider clock, CancellationToken over)
+    {
+        await Task.Delay(unanswered.After, clock, over).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!over.IsCancellationRequested && Interlocked.CompareExchange(ref expected, null, unanswered) == unanswered)
+        {
+            await InsertAsync(unanswered.Instead);
+        }
+    }
+
+    // The upstream's payloads are not masked, so a word shows in the bytes.
+    private void LookForAnswer(ReadOnlySpan<byte> bytes)
+    {
+        if (expected is not { } unanswered)
+        {
+            return;
+        }
+        byte[] looked = [.. seen, .. bytes];
+        if (looked.AsSpan().IndexOf(unanswered.Word) >= 0)
+        {
+            Interlocked.CompareExchange(ref expected, null, unanswered);
+        }
+        seen = looked[Math.Max(0, looked.Length - unanswered.Word.Length + 1)..];
+    }
+
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         await turn.WaitAsync(cancellationToken);
         try
         {
+            LookForAnswer(buffer.Span);
             await client.WriteAsync(buffer, cancellationToken);
             Follow(buffer.Span);
             while (remaining == 0 && !inMessage && waiting.TryDequeue(out var frame))

@@ -5,6 +5,7 @@ using Postern.Core;
 using Postern.Core.Projects;
 using Postern.Core.Sessions;
 using Postern.Server.Dialects;
+using Postern.Server.Media;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
 
@@ -12,35 +13,50 @@ namespace Postern.Server.Flow;
 
 /// <summary>
 /// Sessions that are held in rooms of a media server. No connection of theirs passes here, so they last until the client hangs up,
-/// their longest duration is over, an operator ends them or the server stops.
+/// their longest duration is over, an operator ends them or the server stops; then the room is closed at the media server.
 /// </summary>
 internal sealed class HeldRooms(
-    ILedger ledger, ConversationStore conversations, Core.Directory directory, LiveSessions live, SessionTimers timers, ILogger<HeldRooms> log, TimeProvider clock)
+    ILedger ledger, RoomStore rooms, ConversationStore conversations, Core.Directory directory, LiveSessions live, MediaRooms media, SessionTimers timers, ILogger<HeldRooms> log, TimeProvider clock)
 {
     private readonly ConcurrentDictionary<string, Held> held = new(StringComparer.Ordinal);
 
-    /// <summary>Puts an admitted session on its leash and keeps its record until it ends.</summary>
-    public void Hold(Opened opened, string? address)
+    /// <summary>Puts an admitted session on its leash and keeps its record until it ends; false when it has ended by now.</summary>
+    public bool Hold(Opened opened, string? address)
     {
         var session = opened.Session;
         var leash = new Leash();
-        var connect = opened.Request.Connect;
-        held[session.Id] = new Held(opened, leash, Hash(connect.Credential?.Value ?? connect.Key ?? ""));
+        held[session.Id] = new Held(opened, leash);
         live.Add(session, leash);
-        _ = UntilEndAsync(session, leash, connect.Subject, address);
+        _ = UntilEndAsync(session, leash, opened.Request.Connect.Subject, address);
+        return !leash.TryGet(out _, out _);
     }
 
     /// <summary>The session of this id, until all of it is recorded.</summary>
     public Opened? Find(string id) => held.GetValueOrDefault(id)?.Opened;
 
-    /// <summary>Ends a session for its client; false when there is none of this id, or the credential that was sent is not its owner's.</summary>
-    public bool End(HangUp asked) =>
-        asked.Session is { } id && held.TryGetValue(id, out var found) && Owns(found, asked.Presented) && found.Leash.End(SessionEndReason.ClientClosed);
+    /// <summary>
+    /// Ends a session for its client, on whatever node it is held; false when there is none of this id, or the credential that was sent is
+    /// not its owner's.
+    /// </summary>
+    public async Task<bool> EndAsync(HangUp asked)
+    {
+        if (asked.Session is not { } id || rooms.Find(id) is not { } open || !await OwnsAsync(open, asked.Presented))
+        {
+            return false;
+        }
+        if (held.TryGetValue(id, out var here))
+        {
+            return here.Leash.End(SessionEndReason.ClientClosed);
+        }
+        await rooms.HangUpAsync(id);
+        return true;
+    }
 
     // The credential that opened it, even an expired one: it is checked when a session begins and never again. Or a key of the project.
-    private bool Owns(Held found, string? presented) =>
-        presented is null || CryptographicOperations.FixedTimeEquals(found.Opener, Hash(presented))
-        || (!directory.Verify(presented, Scopes.Mint).IsDenied(out _, out var key) && key.Project == found.Opened.Session.Agent.Project);
+    private async Task<bool> OwnsAsync(OpenRoom open, string? presented) =>
+        presented is null
+        || (await ledger.FindAsync(Hash(presented)) is { } opener && opener.Id == open.Credential)
+        || (!directory.Verify(presented, Scopes.Mint).IsDenied(out _, out var key) && key.Project == open.Project);
 
     private async Task UntilEndAsync(Session session, Leash leash, string? claimed, string? address)
     {
@@ -52,6 +68,7 @@ internal sealed class HeldRooms(
         }
         leash.TryGet(out var reason, out var detail);
         var end = new SessionEnd(reason, Frames.NoCode, detail);
+        var closed = media.CloseAsync(session.Agent.Media!, session.Id);
         try
         {
             await recorder.EndAsync(end);
@@ -62,10 +79,11 @@ internal sealed class HeldRooms(
         }
         held.TryRemove(session.Id, out _);
         await SessionEnding.WriteAsync(ledger, session, end, address, clock.GetUtcNow(), log);
+        await closed;
         live.Remove(session.Id);
     }
 
     private static byte[] Hash(string text) => SHA256.HashData(Encoding.UTF8.GetBytes(text));
 
-    private sealed record Held(Opened Opened, Leash Leash, byte[] Opener);
+    private sealed record Held(Opened Opened, Leash Leash);
 }

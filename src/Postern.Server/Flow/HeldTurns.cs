@@ -6,7 +6,7 @@ using Postern.Server.Dialects;
 namespace Postern.Server.Flow;
 
 /// <summary>Sessions that live as long as the answer to one HTTP request: on a leash meanwhile, ended in one place.</summary>
-internal sealed class HeldTurns(ConnectionGate gate, ILedger ledger, LiveSessions live, SessionTimers timers, ILogger<HeldTurns> log, TimeProvider clock)
+internal sealed class HeldTurns(ILedger ledger, LiveSessions live, SessionTimers timers, ILogger<HeldTurns> log, TimeProvider clock)
 {
     private static readonly TimeSpan BetweenSigns = TimeSpan.FromSeconds(10);
 
@@ -17,10 +17,6 @@ internal sealed class HeldTurns(ConnectionGate gate, ILedger ledger, LiveSession
         var leash = new Leash();
         var end = new SessionEnd(SessionEndReason.InternalError, Frames.Abnormal);
         live.Add(session, leash);
-        if (!gate.StillHolds(session))
-        {
-            leash.End(SessionEndReason.Revoked);
-        }
         try
         {
             using var longest = timers.Schedule(leash, session.Terms.EndBy - session.StartedAt);

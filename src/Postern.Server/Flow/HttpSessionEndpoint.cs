@@ -78,8 +78,7 @@ internal sealed class HttpSessionEndpoint(
             await RefuseAsync(context, route, denial);
             return;
         }
-        rooms.Hold(opened, Address(context));
-        await HttpAnswers.WriteAsync(context, route.Write(opened));
+        await (rooms.Hold(opened, Address(context)) ? HttpAnswers.WriteAsync(context, route.Write(opened)) : RefuseAsync(context, route, new Denial(DenialReason.Revoked)));
     }
 
     private async Task TurnAsync(HttpContext context, TurnRoute route)
@@ -132,7 +131,7 @@ internal sealed class HttpSessionEndpoint(
             await RefuseAsync(context, route, gate.Refuse(denial, Address(context), clock.GetUtcNow()));
             return;
         }
-        if (!rooms.End(asked))
+        if (!await rooms.EndAsync(asked))
         {
             await RefuseAsync(context, route, gate.Refuse(new Denial(DenialReason.ConversationUnknown), asked.Address, clock.GetUtcNow()));
             return;
@@ -229,7 +228,7 @@ internal sealed class HttpSessionEndpoint(
     }
 
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
-        limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
+        limiter.Exceeds(context.Connection.RemoteIpAddress, denial) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
 
     private static async Task<WireRequest?> ReadAsync(HttpContext context)
     {

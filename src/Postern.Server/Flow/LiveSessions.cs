@@ -4,7 +4,7 @@ using Postern.Core.Sessions;
 namespace Postern.Server.Flow;
 
 /// <summary>The sessions that live on this node, so that something outside them can end them.</summary>
-internal sealed class LiveSessions
+internal sealed class LiveSessions(Core.Directory directory)
 {
     private readonly ConcurrentDictionary<string, (Session Session, Leash Leash)> sessions = new(StringComparer.Ordinal);
     private volatile bool closing;
@@ -15,13 +15,17 @@ internal sealed class LiveSessions
     /// <summary>How many live.</summary>
     public int Count => sessions.Count;
 
-    /// <summary>Puts a session on its leash.</summary>
+    /// <summary>Puts a session on its leash, and ends it at once when what opened it is gone by now.</summary>
     public void Add(Session session, Leash leash)
     {
         sessions[session.Id] = (session, leash);
         if (closing)
         {
             leash.End(SessionEndReason.Shutdown);
+        }
+        else if (!directory.StillHolds(session))
+        {
+            leash.End(SessionEndReason.Revoked); // it came between the commit and the line above, and ended only the sessions that were there
         }
     }
 

@@ -9,7 +9,8 @@ namespace Postern.Server.Flow;
 /// </summary>
 /// <param name="judge">Decides about each message.</param>
 /// <param name="answer">Tells the client something; null where the rule never answers.</param>
-internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judge, Func<byte[], ValueTask>? answer) : IDisposable
+/// <param name="expect">Waits for the upstream's answer to a message that passes now; null likewise.</param>
+internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judge, Func<byte[], ValueTask>? answer, Func<Unanswered, ValueTask>? expect) : IDisposable
 {
     private byte[] buffer = [];     // [handed out][frames of the message][bytes not looked at yet]
     private int given;
@@ -60,6 +61,10 @@ internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judg
             {
                 Fault = fault;
                 return default;
+            }
+            if (passage.Unless is { } unanswered)
+            {
+                await expect!(unanswered);
             }
             var message = buffer.AsMemory(given, kept - given);
             given = kept;

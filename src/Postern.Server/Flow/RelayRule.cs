@@ -21,6 +21,9 @@ internal sealed record RelayRule(Func<bool, ReadOnlyMemory<byte>, Passage> Judge
 /// <param name="Answers">What the client is told about it, before anything of it passes.</param>
 internal readonly record struct Passage(byte[]? Instead, IReadOnlyList<byte[]> Answers)
 {
+    /// <summary>What the client is told in the upstream's place if that does not answer in time; null for nothing.</summary>
+    public Unanswered? Unless { get; init; }
+
     /// <summary>Frame by frame unchanged.</summary>
     public static readonly Passage AsItCame = new(null, []);
 
@@ -33,3 +36,9 @@ internal readonly record struct Passage(byte[]? Instead, IReadOnlyList<byte[]> A
     /// <summary>Nothing of it passes, and the session ends so.</summary>
     public static Passage Ending(SessionEnd end) => new([], []) { End = end };
 }
+
+/// <summary>An answer that some upstreams leave out and clients wait for.</summary>
+/// <param name="Word">What stands in the upstream's own answer.</param>
+/// <param name="After">How long it is waited for.</param>
+/// <param name="Instead">What the client is told then.</param>
+internal sealed record Unanswered(byte[] Word, TimeSpan After, byte[] Instead);

@@ -46,7 +46,8 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
         Func<SessionEnd, Farewell> farewell, SessionActivity activity, RelayRule? rule = null, CancellationToken ct = default)
     {
         var inserter = rule is { Answers: true } ? new FrameInserter(client) : null;
-        var hold = rule is null ? null : new MessageHold(rule.Judge, inserter is null ? null : inserter.InsertAsync);
+        var hold = rule is null ? null : inserter is null ? new MessageHold(rule.Judge, null, null)
+            : new MessageHold(rule.Judge, inserter.InsertAsync, unanswered => inserter.ExpectAsync(unanswered, clock, over.Token));
         (this.client, this.upstream, this.leash) = ((Stream?)inserter ?? client, upstream, leash);
         up = new(this, true, client, upstream.Stream, new(true, limits, clock.TimestampFrequency), activity, over.Token, hold);
         down = new(this, false, upstream.Stream, this.client, new(false, limits, clock.TimestampFrequency), activity, over.Token);

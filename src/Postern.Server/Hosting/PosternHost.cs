@@ -9,6 +9,7 @@ using Postern.Server.Agents;
 using Postern.Server.Dialects.Algolia;
 using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
+using Postern.Server.Media;
 using Postern.Server.Observability;
 using Postern.Server.Storage;
 using Postern.Server.Try;
@@ -69,7 +70,7 @@ internal sealed class PosternHost : IAsyncDisposable
             app = builder.Build();
 
             var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node.Name, options.Limits.PublicSessionsPerAddress);
-            var live = new LiveSessions();
+            var live = new LiveSessions(directory);
             store.Feed.Changed += (kind, id) => EndBy(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
@@ -133,8 +134,10 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             connects.Map(app, dialect);
         }
-        var rooms = new HeldRooms(ledger, store.Conversations, directory, live, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
-        var turns = new HeldTurns(gate, ledger, live, timers, app.Services.GetRequiredService<ILogger<HeldTurns>>(), clock);
+        var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
+        app.Lifetime.ApplicationStopped.Register(media.Dispose);
+        var rooms = new HeldRooms(ledger, store.Rooms, store.Conversations, directory, live, media, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
+        var turns = new HeldTurns(ledger, live, timers, app.Services.GetRequiredService<ILogger<HeldTurns>>(), clock);
         var sessionsByHttp = new HttpSessionEndpoint(gate, rooms, turns, store.Conversations, store.Speakers, live, limiter, agents, options, clock);
         var completions = new CompletionEndpoint(gate, turns, store.Conversations, live, limiter, agents, clock);
         foreach (var dialect in Dialects.Dialects.All.OfType<Dialects.HttpDialect>())
@@ -159,7 +162,7 @@ internal sealed class PosternHost : IAsyncDisposable
         AlgoliaPaths.Map(app);
         var admin = new AdminAccess(directory, limiter);
         new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
-        new AgentsAdmin(admin, store.Agents, store.Feed, options).Map(app);
+        new AgentsAdmin(admin, store.Agents, store.Feed, options, clock).Map(app);
         new SessionsAdmin(admin, store.Database, store.Writer, store.Feed, clock).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
         new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
@@ -174,6 +177,10 @@ internal sealed class PosternHost : IAsyncDisposable
         if (kind == "revocation")
         {
             live.End(session => session.Credential is { Kind: not CredentialKind.PersonalAccessToken } credential && credential.Id.Value == id, SessionEndReason.Revoked);
+        }
+        if (kind == RoomStore.HungUp)
+        {
+            live.End(session => session.Id == id && session.Terms.InRoom, SessionEndReason.ClientClosed);
         }
         if (kind == SessionsAdmin.EndAsked)
         {

@@ -42,4 +42,7 @@ internal static partial class Log
 
     [LoggerMessage(3004, LogLevel.Warning, "The agent of session {Session} could not answer ({Failure}): {Problem}")]
     public static partial void ChatFailed(ILogger log, string session, string failure, string problem);
+
+    [LoggerMessage(3005, LogLevel.Warning, "The room {Room} could not be closed at its media server, which holds it until its own limits: {Problem}")]
+    public static partial void RoomNotClosed(ILogger log, string room, string problem);
 }

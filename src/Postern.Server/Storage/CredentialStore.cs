@@ -60,6 +60,16 @@ internal sealed class CredentialStore(Database database)
     public FixedValues ReadFixed(CredentialId id) =>
         ReadOne("select fixed from credential where id = $1", static reader => reader.Text(0) is { } text ? Read(text) : null, id.Value) ?? FixedValues.None;
 
+    /// <summary>How long the sessions of a credential have lasted. One that nobody has ended lasts at most until its own end.</summary>
+    public TimeSpan ReadSpent(CredentialId id, DateTimeOffset now)
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection,
+            "select coalesce(sum(coalesce(ended_at, case when end_by < $1 then end_by else $1 end) - started_at), 0) from session where credential_id = $2",
+            now.ToUnixTimeMilliseconds(), id.Value);
+        return TimeSpan.FromMilliseconds(Convert.ToInt64(command.ExecuteScalar(), System.Globalization.CultureInfo.InvariantCulture));
+    }
+
     /// <summary>Revocations that still matter at <paramref name="now"/>, or the one of this id.</summary>
     public List<(CredentialId Id, DateTimeOffset Until)> ReadRevocations(DateTimeOffset now, string? id = null)
     {

@@ -24,6 +24,8 @@ internal sealed class SqlLedger(
 
     public Task<FixedValues> ReadFixedAsync(CredentialId id) => Task.FromResult(credentials.ReadFixed(id));
 
+    public Task<TimeSpan> ReadSpentAsync(CredentialId id, DateTimeOffset now) => Task.FromResult(credentials.ReadSpent(id, now));
+
     public Task<bool> ExtendAsync(CredentialId id, DateTimeOffset startBy, AuditEvent entry) =>
         writer.WriteAsync(transaction => CredentialStore.Extend(transaction, id, startBy, entry));
 
@@ -50,9 +52,9 @@ internal sealed class SqlLedger(
             return DenialReason.AlreadyUsed;
         }
         transaction.Execute(
-            "insert into session (id, project_id, agent_id, credential_id, subject, node, started_at, end_by, public_address) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "insert into session (id, project_id, agent_id, credential_id, subject, node, started_at, end_by, public_address, in_room) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             session.Id, session.Agent.Project.Value, session.Agent.Id.Value, session.Credential?.Id.Value, session.Terms.Subject, node,
-            now, session.Terms.EndBy.ToUnixTimeMilliseconds(), session.Credential is null ? entry.Address : null);
+            now, session.Terms.EndBy.ToUnixTimeMilliseconds(), session.Credential is null ? entry.Address : null, session.Terms.InRoom ? 1 : 0);
         if (HasLimits(session))
         {
             transaction.Execute("update agent_day set sessions = sessions + 1 where agent_id = $1", session.Agent.Id.Value);

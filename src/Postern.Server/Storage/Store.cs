@@ -26,6 +26,7 @@ internal sealed class Store : IAsyncDisposable
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
+        Rooms = new RoomStore(Database, Writer);
         UserTokenKeys = new UserTokenKeyStore(Database, Writer, secrets, clock);
         UserTokenUse = new UserTokenUse(UserTokenKeys, clock);
         ConversationMove.Run(Database, secrets);
@@ -48,6 +49,7 @@ internal sealed class Store : IAsyncDisposable
     public CredentialStore Credentials { get; }
     public UserTokenKeyStore UserTokenKeys { get; }
     public UserTokenUse UserTokenUse { get; }
+    public RoomStore Rooms { get; }
     public ConversationStore Conversations { get; }
     public VoteStore Votes { get; }
     public MemoryStore Memory { get; }

@@ -71,6 +71,8 @@ public class OpenApiTests
         await Check(HttpMethod.Post, $"/v1/credentials/{id}/extend", "/v1/credentials/{id}/extend");
         await Check(HttpMethod.Post, $"/v1/credentials/{id}/revoke", "/v1/credentials/{id}/revoke");
         await Check(HttpMethod.Post, $"/v1/credentials/{id}/extend", "/v1/credentials/{id}/extend");
+        await Check(HttpMethod.Post, "/api/agents", "/api/agents", new { name = "made", dialect = "xai", @private = false });
+        await Check(HttpMethod.Post, "/api/agents", "/api/agents", new { name = "made", dialect = "none" });
         await Check(HttpMethod.Get, "/api/agents", "/api/agents");
         await Check(HttpMethod.Put, "/api/agents/agent_echo/media", "/api/agents/{id}/media", new { url = "wss://livekit.example.com", key = "k", secret = "s" });
         await Check(HttpMethod.Put, "/api/agents/agent_echo/aliases", "/api/agents/{id}/aliases", new { aliases = new[] { "other" } });

@@ -114,7 +114,7 @@ public sealed class CredentialVerifierTests
         var directory = new Core.Directory(Forge.Ring);
         foreach (var kind in Enum.GetValues<CredentialKind>())
         {
-            Assert.Equal(DenialReason.KeyInvalid, directory.Verify(Forge.Issue(kind).Text.Value, Scopes.Mint).Denial?.Reason);
+            Assert.Equal(DenialReason.WrongKind, directory.Verify(Forge.Issue(kind).Text.Value, Scopes.Mint).Denial?.Reason);
         }
     }
 

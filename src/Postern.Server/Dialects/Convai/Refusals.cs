@@ -28,6 +28,7 @@ internal static class Refusals
         denial.Reason == DenialReason.Expired ? Error(410, "Token expired.")
         : denial.Reason == DenialReason.Revoked ? Error(410, "Token revoked.")
         : denial.Reason == DenialReason.CredentialUnknown ? Error(404, "Token not found.")
+        : denial.Reason == DenialReason.WrongKind ? Error(403, "This is a credential for conversations: only an API key is taken here.")
         : Rest(denial);
 
     /// <summary>The REST shape.</summary>

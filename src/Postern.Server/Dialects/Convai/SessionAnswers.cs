@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Postern.Core;
+using Postern.Core.Sessions;
 using Postern.Server.Agents;
 using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Media;
@@ -9,7 +10,9 @@ namespace Postern.Server.Dialects.Convai;
 /// <summary>What the vendor answers to requests that begin, hold and end sessions.</summary>
 internal static class SessionAnswers
 {
-    /// <summary>The room, and the token that admits this one participant to it until the session's end.</summary>
+    private static readonly TimeSpan EnterWithin = TimeSpan.FromMinutes(10);
+
+    /// <summary>The room, and the token that admits this one participant to it.</summary>
     public static HttpAnswer Room(Opened opened)
     {
         var (session, request, conversation, user) = opened;
@@ -18,6 +21,16 @@ internal static class SessionAnswers
         {
             json.WriteString("agent_id"u8, session.Agent.Id.Value);
             json.WriteString("character_session_id"u8, conversation);
+            if (session.Terms.Fixed.Variables.Count > 0)
+            {
+                json.WriteStartObject("dynamic_variables"u8);
+                foreach (var (name, value) in session.Terms.Fixed.Variables)
+                {
+                    json.WritePropertyName(name);
+                    value.WriteTo(json);
+                }
+                json.WriteEndObject();
+            }
         }));
         return Wire.Json(200, json =>
         {
@@ -26,12 +39,15 @@ internal static class SessionAnswers
             json.WriteString("character_session_id"u8, conversation);
             json.WriteString("room_url"u8, media.Url);
             json.WriteString("room_name"u8, session.Id);
-            json.WriteString("token"u8, RoomToken.Write(media, user ?? "user_" + session.Id, request.Label, session.Id, metadata, session.StartedAt, session.Terms.EndBy));
+            json.WriteString("token"u8, RoomToken.Write(media, user ?? "user_" + session.Id, request.Label, session.Id, metadata, session.StartedAt, EnterBy(session)));
             json.WriteString("end_user_id"u8, user);
             json.WritePropertyName("end_user_metadata"u8);
             json.WriteRawValue(request.About ?? "null");
         });
     }
+
+    // A token counts when the room is entered; whoever is inside is given fresh ones. One that lasted longer would let a client back in after the end.
+    private static DateTimeOffset EnterBy(Session session) => session.StartedAt + EnterWithin < session.Terms.EndBy ? session.StartedAt + EnterWithin : session.Terms.EndBy;
 
     /// <summary>The events of one answered text.</summary>
     public static TurnAnswer Events(Opened opened) => new TurnAnswer.Streamed("text/event-stream", acts => EventsAsync(opened, acts));

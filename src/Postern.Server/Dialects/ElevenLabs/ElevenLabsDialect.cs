@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
@@ -50,7 +51,9 @@ internal class ElevenLabsDialect : SocketDialect
         }
         var presented = Presented(request).Where(text => text.Length > 0).Distinct(StringComparer.Ordinal).ToList();
         var key = request.Header(KeyHeader);
-        if (presented.Count + (key is null ? 0 : 1) > 1)
+        // Not read here, but whoever stands in front may read it: two to some readers is two (attack A20).
+        var bearer = request.Header("Authorization")?.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) is true;
+        if (presented.Count + (key is null ? 0 : 1) + (bearer ? 1 : 0) > 1)
         {
             return new Denial(DenialReason.ConflictingCredentials);
         }
@@ -92,9 +95,11 @@ internal class ElevenLabsDialect : SocketDialect
     {
         var grant = minted.Credential.Grant;
         var identity = grant.Subject ?? "user_" + minted.Credential.Id;
+        // The client's initiation data passes by Postern: what is fixed goes with the room, for the agent's side to apply last. Signed, so no client can change it.
+        var metadata = Encoding.UTF8.GetString(FixedInitiation.Write($$"""{"agent_id":"{{grant.Agent}}"}""", minted.Request.Fixed));
         return Wire.Json(200, json =>
         {
-            json.WriteString("token"u8, RoomToken.Write(minted.Agent!.Media!, identity, minted.Request.Label, grant.ConversationId!, null, minted.Now, grant.StartBy));
+            json.WriteString("token"u8, RoomToken.Write(minted.Agent!.Media!, identity, minted.Request.Label, grant.ConversationId!, metadata, minted.Now, grant.StartBy));
             json.WriteString("conversation_id"u8, grant.ConversationId);
         });
     }

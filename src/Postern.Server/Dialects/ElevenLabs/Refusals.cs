@@ -52,6 +52,7 @@ internal static class Refusals
         DenialReason.KeyMissing when denial.Detail == OtherHeader => Wire.Error(401, "authentication_error", "unauthorized", "invalid_authorization_header", "Send the API key as xi-api-key: an Authorization header is not read here."),
         DenialReason.KeyMissing => Wire.Error(401, "authentication_error", "unauthorized", "needs_authorization", "Neither authorization header nor xi-api-key received, please provide one."),
         DenialReason.KeyInvalid => Wire.Error(401, "authentication_error", "unauthorized", "invalid_api_key", "Invalid API key"),
+        DenialReason.WrongKind => Wire.Error(403, "permission_denied", "forbidden", "forbidden", "This is a credential for conversations: only an API key is taken here."),
         DenialReason.ScopeMissing => Wire.Error(401, "authentication_error", "unauthorized", "missing_permissions", $"The API key you used is missing the permission {Permission(denial.Detail)}"),
         DenialReason.RequestInvalid => Wire.Invalid(denial.Detail ?? "body: Invalid"),
         DenialReason.CredentialUnknown => Wire.Error(404, "not_found", "not_found", "not_found", "No such credential."),
@@ -59,7 +60,7 @@ internal static class Refusals
         DenialReason.AgentUnknown => Wire.Error(404, "not_found", "document_not_found", "document_not_found", $"Document with id {denial.Detail} not found."),
         DenialReason.OriginMissing or DenialReason.OriginRefused => Wire.Error(403, "permission_denied", "forbidden", "forbidden", Close(denial).Reason),
         DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault or DenialReason.CredentialMalformed or DenialReason.BadSignature
-            or DenialReason.WrongKind or DenialReason.Expired or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
+            or DenialReason.Expired or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
             or DenialReason.ConflictingCredentials or DenialReason.SubjectMismatch => Wire.Error(401, "authentication_error", "unauthorized", "needs_authorization", Close(denial).Reason),
         DenialReason.MediaMissing => Wire.Error(400, "invalid_request", "webrtc_unavailable", "webrtc_unavailable", NoMedia),
         DenialReason.OverrideRefused or DenialReason.VariableRefused or DenialReason.VariableMissing => Wire.Error(400, "validation_error", "invalid_request", "invalid_request", Close(denial).Reason),

@@ -38,6 +38,10 @@ internal sealed record CredentialForm
         {
             return Invalid($"The body must be one JSON object with kind ({OwnDialect.KindNames}) and, where wanted, agent_id, subject, start_within_seconds, max_duration_seconds, uses, fix_conversation, origins, dynamic_variables, overrides.");
         }
+        if (OwnDialect.ReadKey(request).IsDenied(out var denial, out var key))
+        {
+            return denial;
+        }
         if (OwnDialect.Kind(form.Kind) is not { } kind)
         {
             return Invalid($"kind must be one of {OwnDialect.KindNames}.");
@@ -46,23 +50,23 @@ internal sealed record CredentialForm
         {
             return Invalid("agent_id must name the agent, by its id or an alias.");
         }
-        if (form.StartWithinSeconds is < 1 or > 86400 * 7 || form.MaxDurationSeconds is < 1 or > 86400)
+        if (form.StartWithinSeconds is < 1 or > 86400 || form.MaxDurationSeconds is < 1 or > 86400)
         {
             return Invalid("start_within_seconds and max_duration_seconds must be whole numbers of seconds, from 1 to 86400.");
         }
-        if (form.DynamicVariables?.Keys.FirstOrDefault(name => name.StartsWith("system__", StringComparison.Ordinal)) is { } own)
+        if (WrongVariable(kind, form.DynamicVariables) is { } wrong)
         {
-            return Invalid($"dynamic_variables: {own} is the server's own.");
+            return Invalid("dynamic_variables: " + wrong);
         }
         if (form.Overrides is { } overrides && !StrictJson.IsSound(overrides))
         {
             return Invalid("overrides must be Unicode text.");
         }
-        if (Fields(kind, form.Overrides).IsDenied(out var denial, out var fields))
+        if (Fields(kind, form.Overrides).IsDenied(out denial, out var fields))
         {
             return denial;
         }
-        return new MintRequest(OwnDialect.Key(request), form.AgentId is null ? null : new AgentId(form.AgentId), kind, request.Address)
+        return new MintRequest(key.Text, form.AgentId is null ? null : new AgentId(form.AgentId), kind, request.Address)
         {
             Subject = form.Subject, Uses = form.Uses, FixConversation = form.FixConversation || kind == CredentialKind.ConversationToken,
             StartWithin = form.StartWithinSeconds is { } start ? TimeSpan.FromSeconds(start) : null,
@@ -70,6 +74,31 @@ internal sealed record CredentialForm
             Origins = form.Origins?.ToImmutableArray() ?? [],
             Fixed = new FixedValues(form.DynamicVariables ?? [], fields),
         };
+    }
+
+    // What the kind's protocol would not hold a client to is refused: a restriction that is dropped in silence is a hole.
+    private static string? WrongVariable(CredentialKind kind, Dictionary<string, JsonElement>? variables)
+    {
+        if (variables is not { Count: > 0 })
+        {
+            return null;
+        }
+        if (kind == CredentialKind.ClientSecret)
+        {
+            return "the realtime protocol has none; fix instructions by overrides.";
+        }
+        foreach (var (name, value) in variables)
+        {
+            if (name.StartsWith("system__", StringComparison.Ordinal))
+            {
+                return $"{name} is the server's own.";
+            }
+            if (value.ValueKind is not (JsonValueKind.String or JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False))
+            {
+                return $"{name} must be a string, a number or a boolean.";
+            }
+        }
+        return null;
     }
 
     // Each kind is read by one protocol; its leaves are that protocol's.
@@ -82,6 +111,10 @@ internal sealed record CredentialForm
         if (kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken)
         {
             return OverrideLeaves.Fix(overrides);
+        }
+        if (kind == CredentialKind.PersonalAccessToken)
+        {
+            return Invalid("overrides: what a personal access token opens has none.");
         }
         var leaves = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
         Collect(overrides.Value, "", leaves);

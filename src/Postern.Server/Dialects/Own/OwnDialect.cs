@@ -35,20 +35,28 @@ internal sealed class OwnDialect : Dialect
     /// <summary>The names of all kinds.</summary>
     public static string KindNames => string.Join(", ", Kinds.Keys);
 
-    /// <summary>The API key: a bearer token, or the header that this server knows too.</summary>
-    public static string? Key(WireRequest request) =>
-        request.Header("Authorization") is { } authorization
-            ? authorization.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? authorization[7..].Trim() : ""
-            : request.Header(ElevenLabsDialect.KeyHeader);
+    /// <summary>The API key: a bearer token, or the header that this server knows too. ConflictingCredentials when there are two.</summary>
+    public static Decision<Presented> ReadKey(WireRequest request)
+    {
+        var texts = new[] { Bearer(request.Headers.Authorization), request.Headers[ElevenLabsDialect.KeyHeader] }
+            .SelectMany(values => values).OfType<string>().Distinct(StringComparer.Ordinal).ToList();
+        return texts switch
+        {
+            [] => new Denial(DenialReason.KeyMissing),
+            [var only] => new Presented(only),
+            _ => new Denial(DenialReason.ConflictingCredentials),
+        };
+    }
 
     public override HttpAnswer Write(Minted minted) => Wire.Json(201, json =>
     {
         var (id, kind, grant, text) = minted.Credential;
         Write(json, id, kind, grant, minted.Now, null, 0);
         json.WriteString("credential"u8, text.Value);
-        // What a client of the agent's vendor is handed: the URL or the room token around that text.
-        if (kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken && Dialects.Named(minted.Agent!.Dialect) is { } vendor)
+        // What a client of this kind is handed: the URL or the room token around that text, as the agent's vendor has it or else the first who speaks so.
+        if (kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken)
         {
+            var vendor = Dialects.Named(minted.Agent!.Dialect) as ElevenLabsDialect ?? Dialects.All.OfType<ElevenLabsDialect>().First();
             using var answer = JsonDocument.Parse(vendor.Write(minted).Body, StrictJson.Document);
             foreach (var member in answer.RootElement.EnumerateObject().Where(member => member.Name is "signed_url" or "token" or "conversation_id"))
             {
@@ -63,6 +71,8 @@ internal sealed class OwnDialect : Dialect
         {
             DenialReason.KeyMissing => (401, "Send an API key: Authorization: Bearer KEY."),
             DenialReason.KeyInvalid => (401, "The API key is unknown, mistyped or revoked."),
+            DenialReason.WrongKind => (403, "This is a credential for conversations: only an API key is taken here."),
+            DenialReason.ConflictingCredentials => (401, "The request carries two different credentials: send one API key."),
             DenialReason.ScopeMissing => (403, $"The API key lacks the scope {denial.Detail}."),
             DenialReason.RequestInvalid => (400, denial.Detail ?? "The request could not be read."),
             DenialReason.AgentUnknown => (404, "There is no such agent in the project of this key."),
@@ -77,8 +87,7 @@ internal sealed class OwnDialect : Dialect
             DenialReason.Unavailable or DenialReason.ShuttingDown => (503, "Temporarily unavailable: nothing was changed, try again."),
             DenialReason.OriginMissing or DenialReason.OriginRefused => (403, "This origin is not allowed."),
             DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault or DenialReason.CredentialMalformed or DenialReason.BadSignature
-                or DenialReason.WrongKind or DenialReason.AlreadyUsed or DenialReason.AgentMismatch or DenialReason.ConflictingCredentials
-                or DenialReason.SubjectMismatch => (403, "The credential does not allow this."),
+                or DenialReason.AlreadyUsed or DenialReason.AgentMismatch or DenialReason.SubjectMismatch => (403, "The credential does not allow this."),
             DenialReason.OverrideRefused or DenialReason.VariableRefused or DenialReason.VariableMissing => (400, $"'{denial.Detail}' may not be set."),
         };
         return Wire.Json(status, json =>
@@ -93,9 +102,12 @@ internal sealed class OwnDialect : Dialect
     }
 
     private static Decision<ChangeRequest> ReadChange(WireRequest request) =>
-        request.Route["id"] is string id && AgentIdText.IsValid(id)
-            ? new ChangeRequest(Key(request), id, null, request.Address)
-            : new Denial(DenialReason.CredentialUnknown);
+        ReadKey(request).IsDenied(out var denial, out var key) ? denial
+        : request.Route["id"] is string id && AgentIdText.IsValid(id) ? new ChangeRequest(key.Text, id, null, request.Address)
+        : new Denial(DenialReason.CredentialUnknown);
+
+    private static IEnumerable<string?> Bearer(IEnumerable<string?> headers) =>
+        headers.Select(header => header?.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) is true ? header[7..].Trim() : "");
 
     private static HttpAnswer Show(ChangeRequest request, StoredCredential stored) => Wire.Json(200, json => Write(json, stored.Id, stored.Kind, stored.Grant, stored.MintedAt, stored.RevokedAt, stored.Used));
 
@@ -128,3 +140,6 @@ internal sealed class OwnDialect : Dialect
 
     private static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
 }
+
+/// <summary>The one API key of a request, as it was presented.</summary>
+internal sealed record Presented(string Text);

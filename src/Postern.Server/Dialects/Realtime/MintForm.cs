@@ -42,10 +42,6 @@ internal sealed class MintForm
         {
             return new Denial(request.Headers.Authorization.Count == 0 ? DenialReason.KeyMissing : DenialReason.KeyInvalid);
         }
-        if (Bearer.IsSecret(key))
-        {
-            return new Denial(DenialReason.WrongKind);
-        }
         try
         {
             return Parse(request.Body) is { ValueKind: JsonValueKind.Object } body

@@ -61,6 +61,10 @@ internal sealed class RealtimeDialect : SocketDialect
         {
             return new Denial(DenialReason.RequestInvalid, $"{unsupported}: Is not supported here");
         }
+        if (request.Header("OpenAI-Safety-Identifier") is { } user && !Core.Projects.Subject.IsValid(user))
+        {
+            return new Denial(DenialReason.RequestInvalid, $"OpenAI-Safety-Identifier: {Core.Projects.Subject.Rule}");
+        }
         var bearer = Bearer.Read(request);
         var presented = request.Protocols.Select(Secret).Append(bearer).OfType<string>().Distinct(StringComparer.Ordinal).ToList();
         if (presented.Count > 1)

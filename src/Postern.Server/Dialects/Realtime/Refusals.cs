@@ -71,6 +71,7 @@ internal static class Refusals
         DenialReason.CredentialMalformed or DenialReason.BadSignature or DenialReason.CredentialUnknown or DenialReason.ConversationUnknown => (BadKey, "token_invalid", "The client secret is not valid."),
         DenialReason.WrongKind => (BadKey, "token_wrong_kind", "This is a credential of another kind."),
         DenialReason.Expired => (BadKey, "token_expired", "The client secret has expired."),
+        DenialReason.AlreadyUsed when denial.Detail is not null => (NoQuota, "session_time_spent", "The longest duration of this client secret's sessions is used up."),
         DenialReason.AlreadyUsed => (BadKey, "token_already_used", "The client secret was already used."),
         DenialReason.Revoked => (BadKey, "token_revoked", "Access was revoked."),
         DenialReason.ConflictingCredentials => (BadKey, "conflicting_credentials", "Two different credentials were presented."),

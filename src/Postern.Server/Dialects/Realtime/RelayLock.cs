@@ -21,16 +21,25 @@ internal sealed class RelayLock
         "conversation.item.truncate", "conversation.item.delete", "conversation.item.retrieve",
     ];
 
+    // xAI does not always answer a session.update, and clients wait for it.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private static readonly byte[] Answer = "session.updated"u8.ToArray();
+
     private readonly SessionLock locked;
+    private readonly SessionConfiguration? known;
     private readonly bool toXai;
     private long answers;
 
-    private RelayLock(SessionLock locked, bool toXai) => (this.locked, this.toXai) = (locked, toXai);
+    private RelayLock(Session session, bool toXai)
+    {
+        known = toXai ? SessionConfiguration.OfUpstream(session.Terms.Fixed, "sess_" + session.Id, session.Agent.Id.Value) : null;
+        (locked, this.toXai) = (known?.Lock ?? new SessionLock(session.Terms.Fixed), toXai);
+    }
 
     /// <summary>The rule of one session; <paramref name="toXai"/> when the upstream reads xAI's flat fields.</summary>
     public static RelayRule For(Session session, bool toXai, DateTimeOffset now)
     {
-        var held = new RelayLock(new SessionLock(session.Terms.Fixed), toXai);
+        var held = new RelayLock(session, toXai);
         return new RelayRule(held.Judge)
         {
             Greeting = held.Greeting(),
@@ -80,7 +89,7 @@ internal sealed class RelayLock
         }
         return kind.GetString() switch
         {
-            "session.update" => Member(message, "session") is { } session ? JudgeUpdate(message, session, cause) : Passage.AsItCame,
+            "session.update" => Member(message, "session") is { } session ? JudgeUpdate(message, session, cause) with { Unless = known is null ? null : Updated(known) } : Passage.AsItCame,
             "response.create" => Member(message, "response") is { } response ? JudgeResponse(message, response, cause) : Passage.AsItCame,
             "conversation.item.create" => locked.RefusedOfItem(Member(message, "item") ?? default) is { } member ? Refuse([FieldRefusal.Locked(member)], cause) : Passage.AsItCame,
             var type when locked.IsOpen || Harmless.Contains(type) => Passage.AsItCame,
@@ -94,6 +103,7 @@ internal sealed class RelayLock
         var refused = locked.Refused(leaves).ToList();
         var touched = locked.Fields.Where(leaf => Parent(leaf.Key) is var parent && !Containers.Contains(parent) && leaves.Any(field => SessionFields.IsWithin(field.Path, parent))).ToList();
         var removed = leaves.Where(SessionLock.IsModel).Concat(refused).ToList();
+        known?.Take(leaves.Except(removed));
         if (removed.Count == 0 && touched.Count == 0)
         {
             return Passage.AsItCame;
@@ -107,6 +117,14 @@ internal sealed class RelayLock
         }
         return new Passage(Wire.Node(changed), Errors(refused.Select(field => FieldRefusal.Locked("session." + field.Name)), cause));
     }
+
+    private Unanswered Updated(SessionConfiguration configuration) => new(Answer, Patience, Wire.Object(json =>
+    {
+        json.WriteString("type"u8, "session.updated");
+        json.WriteString("event_id"u8, NextId());
+        json.WritePropertyName("session"u8);
+        configuration.Write(json, flat: true);
+    }));
 
     private Passage JudgeResponse(JsonElement message, JsonElement response, string? cause)
     {

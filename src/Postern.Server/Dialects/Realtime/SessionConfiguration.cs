@@ -26,6 +26,7 @@ internal sealed class SessionConfiguration
         """;
 
     private static readonly JsonElement Defaults = JsonElement.Parse(Template, StrictJson.Document);
+    private const string Voice = "audio.output.voice";
     private static readonly string[] Containers = ["audio", "audio.input", "audio.output"];
     private static readonly string[] Own = ["id", "object", "model", "type", "expires_at"];
 
@@ -46,6 +47,26 @@ internal sealed class SessionConfiguration
             Set(effective, path, value);
         }
         Silence(effective);
+    }
+
+    /// <summary>What is known of the configuration that an upstream keeps.</summary>
+    public static SessionConfiguration OfUpstream(FixedValues values, string id, string model)
+    {
+        var known = new SessionConfiguration(values, true, id, model, 0);
+        if (!known.locked.Defaults.Concat(known.locked.Fields).Any(leaf => leaf.Key == Voice))
+        {
+            known.effective["audio"]!["output"]!["voice"] = null; // the upstream's own
+        }
+        return known;
+    }
+
+    /// <summary>Takes what was judged elsewhere.</summary>
+    public void Take(IEnumerable<SessionField> fields)
+    {
+        foreach (var field in fields)
+        {
+            Set(effective, field.Path, field.Value);
+        }
     }
 
     /// <summary>What of it is fixed.</summary>

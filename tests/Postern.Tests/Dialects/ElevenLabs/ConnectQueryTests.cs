@@ -62,7 +62,9 @@ public sealed class ConnectQueryTests
         Assert.Equal(nameof(DenialReason.ConflictingCredentials), await AdmitAsync(Wires.Request($"?agent_id=agent_1&token={two}", null, "bearer." + one)));
         Assert.Equal(nameof(DenialReason.ConflictingCredentials), await AdmitAsync(Wires.Request($"?agent_id=agent_1&token={two}", Wires.Headers(("xi-api-key", "x")))));
         Assert.Equal(nameof(DenialReason.RequestInvalid), await AdmitAsync(Wires.Request("?agent_id=agent_1", Wires.Headers(("xi-api-key", "x"), ("xi-api-key", "y")))));
-        Assert.Equal(nameof(DenialReason.KeyInvalid), await AdmitAsync(Wires.Request("?agent_id=agent_1", Wires.Headers(("xi-api-key", one)))));
+        Assert.Equal(nameof(DenialReason.ConflictingCredentials), await AdmitAsync(Wires.Request($"?agent_id=agent_1&token={two}", Wires.Headers(("Authorization", "Bearer x")))));
+        Assert.Equal(Granted, await AdmitAsync(Wires.Request($"?agent_id=agent_1&token={two}", Wires.Headers(("Authorization", "Basic x")))));
+        Assert.Equal(nameof(DenialReason.WrongKind), await AdmitAsync(Wires.Request("?agent_id=agent_1", Wires.Headers(("xi-api-key", one)))));
         Assert.Equal(nameof(DenialReason.CredentialMalformed), await AdmitAsync(Wires.Request("?agent_id=agent_1", null, "bearer.bearer." + one)));
     }
 

@@ -120,6 +120,44 @@ public class RealtimeRelayTests
         Assert.Equal((Opcode.Binary, true), (came.Opcode, came.Payload.AsSpan().SequenceEqual(sound)));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task XaiUpstream_LeavesAnUpdateUnanswered_ItIsAnsweredOnce(bool answers)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await using var upstream = new StubUpstream();
+        var agent = await AgentAsync(postern, upstream);
+        await ChangeAsync(postern, $"/api/agents/{agent}/dialect", """{"dialect":"xai"}""");
+        var connecting = ConnectAsync(postern, await MintAsync(postern, $$"""{"agent_id":"{{agent}}",{{Locked}}}"""));
+        await using var wire = await upstream.OpenAsync();
+        await using var client = await connecting;
+        await wire.ReadFrameAsync();
+        await client.SendAsync("""{"type":"session.update","session":{"voice":"rex","instructions":"x","turn_detection":null}}""");
+        await wire.ReadFrameAsync();
+        if (answers)
+        {
+            await wire.SendAsync("""{"type":"session.updated","event_id":"up1","session":{}}""", masked: false);
+        }
+        await wire.SendAsync("""{"type":"response.created","event_id":"up2","response":{}}""", masked: false);
+
+        Assert.Equal("session.instructions", RealtimeLockTests.Refusal(await client.OneAsync("error")).Param);
+        if (answers)
+        {
+            Assert.Equal("up1", (await client.OneAsync("session.updated")).GetProperty("event_id").GetString());
+            await client.OneAsync("response.created");
+            await Task.Delay(2300, TestContext.Current.CancellationToken);
+            await wire.SendAsync("""{"type":"response.done","event_id":"up3","response":{}}""", masked: false);
+            Assert.Equal("up3", (await client.NextAsync())!.Value.GetProperty("event_id").GetString());
+        }
+        else
+        {
+            var session = (await client.OneAsync("session.updated")).GetProperty("session");
+            Assert.Equal(("rex", "Be kind."), (session.GetProperty("voice").GetString(), session.GetProperty("instructions").GetString()));
+            Assert.Equal(JsonValueKind.Null, session.GetProperty("turn_detection").ValueKind);
+        }
+    }
+
     [Fact]
     public async Task RelayedSession_IsWarnedAndEndsInTheVendorsWords()
     {
