@@ -2,6 +2,7 @@ using Microsoft.Extensions.Primitives;
 using Postern.Core;
 using Postern.Core.Credentials;
 using Postern.Server.Dialects;
+using Postern.Server.Dialects.Algolia;
 using Postern.Server.Dialects.Convai;
 using Postern.Server.Dialects.ElevenLabs;
 
@@ -32,7 +33,7 @@ internal sealed class PersonalAccessTokenGuard(RequestDelegate next, ConnectionG
         }
         gate.Refuse(new Denial(DenialReason.WrongKind, "a personal access token on " + ((context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "no route")),
             context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow());
-        return HttpAnswers.WriteAsync(context, ConvaiDialect.Misplaced);
+        return HttpAnswers.WriteAsync(context, AlgoliaPaths.Covers(context.Request.Path) ? AlgoliaDialect.Misplaced : ConvaiDialect.Misplaced);
     }
 
     private bool Carries(IHeaderDictionary headers)

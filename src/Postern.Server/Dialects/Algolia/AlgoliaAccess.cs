@@ -16,7 +16,8 @@ namespace Postern.Server.Dialects.Algolia;
 internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> identify, Func<Denial, string?, Denial> record, RefusalLimiter limiter)
 {
     private const string ApplicationName = "x-algolia-application-id";
-    private const string KeyName = "x-algolia-api-key";
+    /// <summary>The header, or the parameter, with the API key.</summary>
+    public const string KeyName = "x-algolia-api-key";
     private const string TokenHeader = "X-Algolia-Secure-User-Token";
 
     /// <summary>Who calls, if the key holds <paramref name="scope"/>; beside a user token it may hold <paramref name="withUser"/> instead.</summary>

@@ -14,8 +14,10 @@ internal sealed class AlgoliaDialect : HttpDialect
     public override IReadOnlyList<CompletionRoute> Completions =>
         [new("/agent-studio/1/agents/{id}/completions", CompletionForm.Connect, CompletionForm.Read, Refusals.Answer)];
 
-    // No personal access token is taken in any of the vendor's slots.
-    public override IReadOnlyList<string> CredentialHeaders => [];
+    public override IReadOnlyList<string> CredentialHeaders => [AlgoliaAccess.KeyName];
+
+    /// <summary>The answer to a personal access token.</summary>
+    public static HttpAnswer Misplaced => Wire.Error(403, "A personal access token cannot be used for this endpoint.");
 
     public override HttpAnswer Write(Minted minted) => throw new InvalidOperationException("Nothing is minted in this dialect: user tokens are the customer's own.");
 
