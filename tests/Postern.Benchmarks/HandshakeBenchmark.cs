@@ -59,7 +59,7 @@ internal static class HandshakeBenchmark
                     }
                 });
             round.Add(Added, (relayed - own).TotalMicroseconds);
-        });
+        }, warmUps: 5);
     }
 
     // Opened and closed in batches, so that the two can be told apart and descriptors suffice.

@@ -9,7 +9,7 @@ internal static class Harness
     private const string Usage =
         """
         usage: dotnet run -c Release --project tests/Postern.Benchmarks [-- NAME … --rounds N --quick --postgres CONNECTION_STRING --against POSTERN_DLL --write FILE]
-        NAME is any of: mint, handshake, round-trip, chat, memory, refusal, micro; all of them when none is named.
+        NAME is any of: mint, kinds, handshake, round-trip, chat, conversation, memory, refusal, micro, timing; all of them when none is named.
         --against measures another build of Postern beside this one: mint, handshake, round-trip, refusal.
         --write puts the report into a Markdown file, between its two marks.
         """;
@@ -17,12 +17,15 @@ internal static class Harness
     private static readonly IReadOnlyDictionary<string, Func<Run, Task>> Benchmarks = new Dictionary<string, Func<Run, Task>>(StringComparer.Ordinal)
     {
         ["mint"] = MintBenchmark.RunAsync,
+        ["kinds"] = KindsBenchmark.RunAsync,
         ["handshake"] = HandshakeBenchmark.RunAsync,
         ["round-trip"] = RoundTripBenchmark.RunAsync,
         ["chat"] = ChatBenchmark.RunAsync,
+        ["conversation"] = ConversationBenchmark.RunAsync,
         ["memory"] = MemoryBenchmark.RunAsync,
         ["refusal"] = RefusalBenchmark.RunAsync,
         ["micro"] = MicroBenchmark.RunAsync,
+        ["timing"] = TimingBenchmark.RunAsync,
     };
 
     public static async Task<int> RunAsync(string[] args)

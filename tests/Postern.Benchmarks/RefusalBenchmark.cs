@@ -43,7 +43,7 @@ internal static class RefusalBenchmark
                     }
                 });
             round.Add(Added, told - floor);
-        });
+        }, warmUps: 3);
     }
 
     private static async Task<double> MeasureAsync(ServerProcess server, string[] targets, bool? byFrame) =>

@@ -34,6 +34,9 @@ public sealed record Agent(
     /// <summary>The domains whose pages may ask for completions; empty is any, and callers that are no page too.</summary>
     public ImmutableArray<ApprovedDomain> ApprovedDomains { get; init; } = [];
 
+    /// <summary>Whether what is said with it is kept; that a session was held is recorded in any case.</summary>
+    public bool KeepsConversations { get; init; } = true;
+
     /// <summary>The only dialects that reach it; empty is every one.</summary>
     public ImmutableArray<string> OnlyDialects { get; init; } = [];
 

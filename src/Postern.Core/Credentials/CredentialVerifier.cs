@@ -52,6 +52,6 @@ public static class CredentialVerifier
 
     /// <summary>Whether a text can be an opaque credential of this kind: checked before anything is looked up.</summary>
     public static bool IsOpaque(CredentialText credential, CredentialKind kind) =>
-        credential.Value.Length == kind.Prefix().Length + 43 && credential.Value.StartsWith(kind.Prefix(), StringComparison.Ordinal)
+        credential.Value.Length == kind.Prefix().Length + CredentialId.TimeLength + 43 && credential.Value.StartsWith(kind.Prefix(), StringComparison.Ordinal)
         && Base64Text.IsAlphabet(credential.Value);
 }

@@ -30,6 +30,7 @@ internal static class AgentDocument
             row.Upstream, configuration)
         {
             Aliases = row.Aliases, OnlyDialects = row.OnlyDialects, Media = row.Media,
+            KeepsConversations = !Flag(Member(root, "platform_settings", "privacy"), "zero_retention_mode"),
             IsDraft = Member(root, "algolia", "status") is { ValueKind: JsonValueKind.String } status && status.ValueEquals("draft"u8),
             ApprovedDomains = [.. row.Domains.Select(text => ApprovedDomain.TryParse(text, out var domain, out _) ? domain : throw new FormatException("a stored domain cannot be read"))],
         };

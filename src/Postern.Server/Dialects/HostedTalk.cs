@@ -74,7 +74,7 @@ internal abstract class HostedTalk<TMessage>(TalkContext context)
     protected virtual CloseFrame Refusal(SessionEnd end) => new(Frames.IsCodeOnTheWire(end.CloseCode) ? end.CloseCode : (ushort)1000, "");
 
     /// <summary>Sends one text message.</summary>
-    public ValueTask SendAsync(byte[] text) => socket.SendAsync(text);
+    public virtual ValueTask SendAsync(byte[] text) => socket.SendAsync(text);
 
     /// <summary>The next message, once it is there.</summary>
     protected Task NextMessage => read;

@@ -33,6 +33,10 @@ internal sealed class ConversationRecorder(ConversationStore store, Session sess
     /// <summary>The conversation begins.</summary>
     public void Begin(Opening opening, bool textOnly)
     {
+        if (!session.Agent.KeepsConversations)
+        {
+            return;
+        }
         lock (gate)
         {
             begun = true;
@@ -45,6 +49,10 @@ internal sealed class ConversationRecorder(ConversationStore store, Session sess
     public async ValueTask AddAsync(TurnRole role, string message)
     {
         Task? full;
+        if (!session.Agent.KeepsConversations)
+        {
+            return;
+        }
         lock (gate)
         {
             turns.Add(new Turn(count++, role, Clean(message)!, clock.GetUtcNow()));

@@ -53,6 +53,10 @@ internal sealed class DailySweep : IAsyncDisposable
         }
         foreach (var done in await sweep.RunAsync(now, state => Log.Sweeping(log, state.Project.Value, state.Conversations, state.Messages, state.RetentionDays), stopping.Token))
         {
+            if (done is { Conversations: 0, Messages: 0 })
+            {
+                continue; // nobody waits for that line at each start
+            }
             Log.Swept(log, done.Project.Value, done.Conversations, done.Messages, done.RetentionDays);
         }
     }

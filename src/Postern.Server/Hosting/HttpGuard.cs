@@ -39,14 +39,6 @@ internal sealed class HttpGuard(RequestDelegate next, PosternOptions options, IL
         }
     }
 
-    /// <summary>Whether a query holds a name twice, in whatever case: signed routes refuse it, two readers could take either (attack B2).</summary>
-    public static bool HasRepeatedName(IQueryCollection query)
-    {
-        foreach (var pair in query)
-            if (pair.Value.Count > 1) return true;
-        return false;
-    }
-
     private (int Status, string Detail)? Refuse(HttpRequest request, IFeatureCollection features)
     {
         if (request.Protocol == "HTTP/1.0") return (400, "HTTP/1.1 or newer is needed; nginx speaks it with proxy_http_version 1.1.");

@@ -87,7 +87,7 @@ internal sealed class CredentialStore(Database database)
     /// <summary>False when the credential is expired or revoked by now: then nothing is changed.</summary>
     public static bool Extend(WriteTransaction transaction, CredentialId id, DateTimeOffset startBy, AuditEvent entry)
     {
-        transaction.LockChanges();
+        transaction.LockDirectory();
         var changed = transaction.Execute("update credential set start_by = $1 where id = $2 and revoked_at is null and start_by > $3",
             startBy.ToUnixTimeMilliseconds(), id.Value, entry.At.ToUnixTimeMilliseconds()) == 1;
         if (changed)
@@ -101,7 +101,7 @@ internal sealed class CredentialStore(Database database)
     public static void Revoke(WriteTransaction transaction, CredentialId id, AuditEvent entry)
     {
         var now = entry.At.ToUnixTimeMilliseconds();
-        transaction.LockChanges();
+        transaction.LockDirectory();
         transaction.Execute("update credential set revoked_at = $1 where id = $2 and revoked_at is null", now, id.Value);
         if (transaction.Execute("insert into revocation (credential_id, at, until) values ($1, $2, $3) on conflict (credential_id) do nothing",
             id.Value, now, entry.At.AddDays(2).ToUnixTimeMilliseconds()) == 1)

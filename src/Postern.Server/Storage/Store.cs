@@ -26,7 +26,7 @@ internal sealed class Store : IAsyncDisposable
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
-        Rooms = new RoomStore(Database, Writer);
+        Rooms = new RoomStore(Database, Writer, clock);
         UserTokenKeys = new UserTokenKeyStore(Database, Writer, secrets, clock);
         UserTokenUse = new UserTokenUse(UserTokenKeys, clock);
         ConversationMove.Run(Database, secrets);

@@ -76,16 +76,11 @@ internal sealed class WriteTransaction(DbConnection connection) : IDisposable
     }
 
     /// <summary>
-    /// Keeps the directory's other writers, on whatever node, waiting until this transaction ends. Whoever changes agents or keys takes
-    /// it before anything else, so that decisions on what is there hold, and no two wait for each other.
+    /// Keeps the directory's other writers, on whatever node, waiting until this transaction ends: what changes agents, keys or
+    /// revocations takes it before anything else, so that decisions on what is there hold, and no two groups, which take their rows in
+    /// different orders, wait for each other.
     /// </summary>
     public void LockDirectory() => Execute("update counter set value = value where name = 'change'");
-
-    /// <summary>
-    /// Lets no other transaction come between until the commit. Groups of two nodes that change the same rows would take them in
-    /// different orders and wait for each other; whoever changes rows that others change too takes this lock first.
-    /// </summary>
-    public void LockChanges() => Execute("update counter set value = value where name = 'change'");
 
     internal bool IsOpen => connection.State == System.Data.ConnectionState.Open;
 

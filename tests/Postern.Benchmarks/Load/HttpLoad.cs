@@ -30,7 +30,7 @@ internal static partial class HttpLoad
     {
         var latencies = new List<float>(1 << 18);
         var until = Stopwatch.GetTimestamp() + (long)(duration.TotalSeconds * Stopwatch.Frequency);
-        var seconds = Drive(address, request, connections, (_, began) =>
+        var seconds = Drive(address, () => request, connections, (_, began) =>
         {
             var now = Stopwatch.GetTimestamp();
             latencies.Add((float)Stopwatch.GetElapsedTime(began, now).TotalMilliseconds);
@@ -44,7 +44,7 @@ internal static partial class HttpLoad
     public static T[] Collect<T>(IPEndPoint address, byte[] request, int count, Func<ReadOnlySpan<byte>, T> read)
     {
         var found = new List<T>(count);
-        Drive(address, request, Math.Min(64, count), (body, _) =>
+        Drive(address, () => request, Math.Min(64, count), (body, _) =>
         {
             found.Add(read(body));
             return found.Count < count;
@@ -52,9 +52,22 @@ internal static partial class HttpLoad
         return [.. found.Take(count)];
     }
 
+    /// <summary>What <paramref name="read"/> makes of the answer to each of these requests, in the order in which they come.</summary>
+    public static T[] Collect<T>(IPEndPoint address, IEnumerable<byte[]> requests, Func<ReadOnlySpan<byte>, T> read)
+    {
+        var found = new List<T>();
+        var left = new Queue<byte[]>(requests);
+        Drive(address, () => left.TryDequeue(out var request) ? request : null, Math.Min(64, left.Count), (body, _) =>
+        {
+            found.Add(read(body));
+            return true;
+        });
+        return [.. found];
+    }
+
     private delegate bool Answered(ReadOnlySpan<byte> body, long began);
 
-    private static double Drive(IPEndPoint address, byte[] request, int connections, Answered answered)
+    private static double Drive(IPEndPoint address, Func<byte[]?> next, int connections, Answered answered)
     {
         var sockets = new Socket[connections];
         var polled = new PollEntry[connections];
@@ -74,7 +87,7 @@ internal static partial class HttpLoad
             for (var i = 0; i < connections; i++)
             {
                 began[i] = Stopwatch.GetTimestamp();
-                sockets[i].Send(request);
+                sockets[i].Send(next()!);
             }
             for (var open = connections; open > 0;)
             {
@@ -95,7 +108,7 @@ internal static partial class HttpLoad
                         continue;
                     }
                     lengths[i] = 0;
-                    if (answered(body, began[i]))
+                    if (answered(body, began[i]) && next() is { } request)
                     {
                         began[i] = Stopwatch.GetTimestamp();
                         sockets[i].Send(request);
@@ -127,7 +140,7 @@ internal static partial class HttpLoad
             return false;
         }
         var head = bytes[..(end + 2)];
-        if (!head.StartsWith("HTTP/1.1 200"u8))
+        if (!head.StartsWith("HTTP/1.1 20"u8))
         {
             throw new InvalidDataException("The server answered " + System.Text.Encoding.ASCII.GetString(bytes));
         }

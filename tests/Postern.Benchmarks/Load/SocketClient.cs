@@ -25,6 +25,7 @@ internal sealed class SocketClient : IDisposable
     public int Status { get; private set; }
 
     /// <summary>Connects, asks for the upgrade and reads the head of the answer.</summary>
+    /// <param name="target">What stands in the request line, and behind a line end the further headers.</param>
     public static async Task<SocketClient> OpenAsync(IPEndPoint address, string target, CancellationToken ct)
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -32,8 +33,9 @@ internal sealed class SocketClient : IDisposable
         try
         {
             await socket.ConnectAsync(address, ct);
-            var request = $"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n\r\n";
+            var (line, headers) = target.Split("\r\n", 2) is [var path, var more] ? (path, more + "\r\n") : (target, "");
+            var request = $"GET {line} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + $"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n{headers}\r\n";
             await socket.SendAsync(Encoding.ASCII.GetBytes(request), ct);
             int head;
             while ((head = client.Received.IndexOf("\r\n\r\n"u8)) < 0)

@@ -49,11 +49,21 @@ internal sealed class PosternProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>A POST with the API key in this header, on a connection that is kept.</summary>
+    public static byte[] Post(string path, string header, string body) => PostAs(header + Key, path, body);
+
+    /// <summary>A POST with this header, on a connection that is kept.</summary>
+    public static byte[] PostAs(string header, string path, string body) => Encoding.ASCII.GetBytes(
+        $"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\n\r\n{body}");
+
+    /// <summary>Gives the agent a media server; nobody speaks to it here.</summary>
+    public Task UseMediaAsync() => SetAsync("media", new { url = "wss://media.example.com", key = "APIbenchmark", secret = "a-secret-of-at-least-thirty-two-characters" });
+
     /// <summary>Makes the agent one that is relayed to this address.</summary>
-    public Task RelayToAsync(IPEndPoint upstream) => SetUpstreamAsync(new { kind = "relay", url = $"ws://{upstream}{Peer.EchoPath}" });
+    public Task RelayToAsync(IPEndPoint upstream) => SetAsync("upstream", new { kind = "relay", url = $"ws://{upstream}{Peer.EchoPath}" });
 
     /// <summary>Makes the agent one whose words come from the chat endpoint at this address.</summary>
-    public Task AskAsync(IPEndPoint endpoint) => SetUpstreamAsync(new { kind = "chat", url = $"http://{endpoint}{Peer.ChatPath}", model = "m", key = "k" });
+    public Task AskAsync(IPEndPoint endpoint) => SetAsync("upstream", new { kind = "chat", url = $"http://{endpoint}{Peer.ChatPath}", model = "m", key = "k" });
 
     /// <summary>A text to the agent; it is answered by a stream of events.</summary>
     public HttpRequestMessage Say(string text) => new(HttpMethod.Post, $"http://{Server.Address}/connect/stream")
@@ -62,11 +72,11 @@ internal sealed class PosternProcess : IAsyncDisposable
         Headers = { { "X-API-Key", Key } },
     };
 
-    private async Task SetUpstreamAsync(object upstream)
+    private async Task SetAsync(string what, object value)
     {
         using var client = new HttpClient { BaseAddress = new Uri($"http://{Server.Address}") };
         client.DefaultRequestHeaders.Add("xi-api-key", Key);
-        using var answer = await client.PutAsJsonAsync($"/api/agents/{Agent}/upstream", upstream);
+        using var answer = await client.PutAsJsonAsync($"/api/agents/{Agent}/{what}", value);
         answer.EnsureSuccessStatusCode();
     }
 

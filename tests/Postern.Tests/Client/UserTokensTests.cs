@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text;
-using System.Text.Json;
 using Postern.Client;
 using Postern.Core.Credentials;
 using Postern.Core.Projects;

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using Postern.Core.Projects;
 using static Postern.Tests.Credentials.UserTokenForge;
 
 namespace Postern.Tests.Credentials;

@@ -1,6 +1,5 @@
 using System.Text;
 using Postern.Core.Credentials;
-using Postern.Core.Projects;
 using static Postern.Tests.Credentials.UserTokenForge;
 
 namespace Postern.Tests.Credentials;

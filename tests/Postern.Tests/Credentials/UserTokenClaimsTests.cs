@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json;
 using Postern.Core;
-using Postern.Core.Credentials;
 using static Postern.Tests.Credentials.UserTokenForge;
 
 namespace Postern.Tests.Credentials;

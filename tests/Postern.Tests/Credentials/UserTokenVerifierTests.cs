@@ -2,7 +2,6 @@ using System.Text;
 using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
-using Postern.Core.Keys;
 using Postern.Core.Projects;
 using static Postern.Tests.Credentials.UserTokenForge;
 

@@ -65,6 +65,21 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         Assert.Equal(["0 Agent Hello", "1 User nul \ufffd and ☃ 𝄞"], Turns(session.Id).Select(t => $"{t.Position} {t.Role} {t.Message}"));
     }
 
+    [Theory]
+    [InlineData(CredentialKind.SignedUrl, "key-1", "signed_url")]
+    [InlineData(CredentialKind.ConversationToken, "key-1", "livekit_token")]
+    [InlineData(CredentialKind.ClientSecret, "key-1", "authorization_header")]
+    [InlineData(CredentialKind.SignedUrl, "key_1", "authorization_header")]
+    public async Task Method_IsTheVendorsWordForWhatOpenedIt(CredentialKind kind, string key, string word)
+    {
+        var session = Session("agent_w", Start);
+        session = session with { Credential = session.Credential! with { Kind = kind, KeyId = key } };
+        var recorder = new ConversationRecorder(Store, session, TimeProvider.System);
+        recorder.Begin(Opening.None, textOnly: true);
+        await recorder.EndAsync(Orderly);
+        Assert.Equal(word, Store.Read(session.Id)!.AuthorizationMethod);
+    }
+
     [Fact]
     public async Task Turns_OfManyAtOnce_AreAllThereInOrder()
     {

@@ -1,8 +1,6 @@
 using System.Text;
-using Postern.Core.Agents;
 using Postern.Core.Conversations;
 using Postern.Core.Projects;
-using Postern.Core.Sessions;
 using Postern.Server;
 using Postern.Server.Storage;
 

@@ -51,6 +51,10 @@ internal sealed class AgentForm
             Auth(settings["auth"]);
             Overrides(settings["overrides"]);
             Limits(settings["call_limits"]);
+            if (Object(settings["privacy"]))
+            {
+                Flag(settings["privacy"]["zero_retention_mode"]);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
     private static readonly TimeSpan PingEvery = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan ListenEvery = TimeSpan.FromMilliseconds(500);
 
+    private readonly ClientEvents events = new(context.Session.Agent);
     private readonly History conversation = new(context.Options.Chat);
     private readonly StringBuilder pieces = new();
     private Playback playback = new(context.Clock);
@@ -76,6 +77,8 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
             }
         }
     }
+
+    public override ValueTask SendAsync(byte[] text) => events.Pass(text) ? base.SendAsync(text) : ValueTask.CompletedTask;
 
     protected override async ValueTask<TimeSpan> DueAsync()
     {

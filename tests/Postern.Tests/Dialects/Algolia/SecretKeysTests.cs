@@ -3,7 +3,6 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using Postern.Core.Agents;
 using Postern.Core.Keys;
 using Postern.Core.Projects;
 using Postern.Server.Storage;
@@ -248,7 +247,7 @@ public sealed partial class SecretKeysTests
         using var client = new AlgoliaClient(postern);
         var (made, brought) = (await client.CreateKeyAsync(), await client.CreateKeyAsync("\"value\":\"" + UserTokenForge.Secret + "\""));
         await client.VerdictAsync(client.Token(made));
-        foreach (var file in System.IO.Directory.GetFiles(postern.Folder))
+        foreach (var file in System.IO.Directory.GetFiles(postern.Folder, "postern.db*"))
         {
             await using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             var bytes = new MemoryStream();

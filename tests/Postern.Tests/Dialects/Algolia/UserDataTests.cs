@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json;
-using Postern.Server.Storage;
 using Postern.Tests.Storage;
 using static Postern.Tests.Dialects.Algolia.UserScene;
 

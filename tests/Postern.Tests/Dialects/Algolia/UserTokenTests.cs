@@ -1,8 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Text;
 using System.Text.Json;
-using Postern.Core.Credentials;
 using Postern.Core.Projects;
 using Postern.Server.Storage;
 using Postern.Tests.Credentials;

@@ -131,7 +131,8 @@ public class TokenTests
             outcomes.Add((await extend).IsDenied(out denial, out var extended) ? denial.Reason.ToString() : "extended");
             Assert.False((await revoke).IsDenied(out denial, out var revoked), denial?.Reason.ToString());
             Assert.NotNull(revoked);
-            Assert.NotNull((await node.Ledger.FindAsync(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text))))!.RevokedAt);
+            Assert.False((await mints[0].InspectAsync(key, mints[0].ByText(text))).IsDenied(out denial, out var stored), denial?.Reason.ToString());
+            Assert.NotNull(stored.RevokedAt);
         });
 
         Assert.Equal((long)Pairs, node.Scalar<long>("select count(*) from credential where revoked_at is not null"));

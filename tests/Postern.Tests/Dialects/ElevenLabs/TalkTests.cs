@@ -9,6 +9,29 @@ public class TalkTests
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
+    public async Task ClientEvents_ThatTheAgentLists_AreTheOnlyOnesSent()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = await TalkClient.OpenAsync(postern, """{"agent":{"first_message":"Hello"},"conversation":{"client_events":["agent_response"]}}""", TalkClient.TextOpening);
+        Assert.Equal("Hello", (await client.NextAsync("agent_response")).GetProperty("agent_response").GetString());
+        await client.SayAsync("""{"type":"user_message","text":"hi"}""");
+        Assert.Equal("echo: hi", (await client.NextAsync("agent_response")).GetProperty("agent_response").GetString());
+    }
+
+    [Fact]
+    public async Task ZeroRetention_NothingSaid_IsKept()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = await TalkClient.OpenAsync(postern, """{"conversation":{"client_events":["agent_response"]}}""", TalkClient.TextOpening, """{"privacy":{"zero_retention_mode":true}}""");
+        await client.SayAsync("""{"type":"user_message","text":"the canary sings"}""");
+        Assert.Equal("echo: the canary sings", (await client.NextAsync("agent_response")).GetProperty("agent_response").GetString());
+        await client.HangUpAsync();
+        Assert.True(await Flow.SessionTests.Eventually(() => postern.Audit().Any(row => row.Name == "session.ended")));
+        using var answer = await postern.Client.GetAsync($"/v1/convai/conversations/{client.ConversationId}", TestContext.Current.CancellationToken);
+        Assert.Equal(404, (int)answer.StatusCode);
+    }
+
+    [Fact]
     public async Task Text_WorkedExample_IsSpokenToTheLetter()
     {
         await using var postern = await TestPostern.StartAsync();

@@ -1,0 +1,87 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json;
+using Postern.Core.Agents;
+using Postern.Tests.Dialects.Convai;
+using Postern.Tests.Dialects.ElevenLabs;
+using static Postern.Tests.Dialects.Algolia.UserScene;
+
+namespace Postern.Tests.Dialects.Algolia;
+
+/// <summary>Conversations of every dialect are in one store, and belong to whom a credential names: never to whom a client claims to be.</summary>
+public sealed class OneStoreTests
+{
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    [Trait("attack", "F1")]
+    public async Task Session_OfABoundUser_IsThatUsersToRead_AndAClaimedOneNobodys()
+    {
+        await using var scene = await StartAsync();
+        var agent = await TalkClient.CreateAgentAsync(scene.Postern);
+        var path = $"/agent-studio/1/agents/{new AgentId(agent).Uuid}/conversations";
+        var bound = await HoldAsync(scene.Postern, agent, named: "ann", claimed: null, "words of ann");
+        var claimed = await HoldAsync(scene.Postern, agent, named: null, claimed: "ann", "words of whoever");
+
+        var own = await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("ann"));
+        var row = Assert.Single(own.Body.GetProperty("data").EnumerateArray());
+        Assert.Equal((bound, "words of ann", "ann"), (row.GetProperty("id").GetString(), row.GetProperty("title").GetString(), row.GetProperty("userToken").GetString()));
+        Assert.Contains("words of ann", (await scene.SendAsync("GET", $"{path}/{bound}", scene.SearchKey, scene.Token("ann"))).Text, StringComparison.Ordinal);
+        var unknown = await scene.SendAsync("GET", $"{path}/conv_none", scene.SearchKey, scene.Token("ann"));
+        Assert.Equal(unknown.Bytes, (await scene.SendAsync("GET", $"{path}/{claimed}", scene.SearchKey, scene.Token("ann"))).Bytes);
+        Assert.Equal(unknown.Bytes, (await scene.SendAsync("GET", $"{path}/{bound}", scene.SearchKey, scene.Token("bob"))).Bytes);
+        Assert.Equal(0, (await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("bob"))).Body.GetProperty("data").GetArrayLength());
+        Assert.Equal(2, (await scene.SendAsync("GET", path, scene.LogsKey)).Body.GetProperty("data").GetArrayLength());
+        // A session's turns have ids that anybody guesses: no vote tells whether there are any.
+        Assert.Equal(HttpStatusCode.NotFound, (await scene.SendAsync("POST", "/agent-studio/1/feedback", scene.SearchKey, body:
+            $$"""{"messageId":"turn_1","agentId":"{{new AgentId(agent).Uuid}}","vote":1}""")).Status);
+
+        var vendors = (await scene.Postern.Client.GetFromJsonAsync<JsonElement>($"/v1/convai/conversations/{bound}", Cancel)).GetProperty("metadata");
+        Assert.Equal("credential", vendors.GetProperty("user_id_source").GetString());
+    }
+
+    [Fact]
+    public async Task SessionsConversation_IsNotAppendedTo_ByWhoeverNamesItsId()
+    {
+        await using var scene = await StartAsync();
+        var agent = new AgentId(await TalkClient.CreateAgentAsync(scene.Postern));
+        var id = await HoldAsync(scene.Postern, agent.Value, named: null, claimed: null, "said in the session");
+        await scene.Store.Conversations.AppendAsync(Owner("") with { Agent = agent }, id, [Server.Storage.Message.Of("m", Server.Storage.TurnRole.User, "slipped in", scene.Now)], scene.Now);
+        var whole = (await scene.SendAsync("GET", $"/agent-studio/1/agents/{agent.Uuid}/conversations/{id}", scene.LogsKey)).Text;
+        Assert.Contains("said in the session", whole, StringComparison.Ordinal);
+        Assert.DoesNotContain("slipped in", whole, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    [Trait("attack", "F1")]
+    public async Task ConvaiConversation_OfABoundUser_IsTakenUpByNobodyWhoClaimsToBe()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new ConvaiClient(postern);
+        var ann = await client.TokenAsync(new { end_user_id = "ann" });
+        var unbound = await client.TokenAsync();
+        var (status, first) = await SayAsync(ann, null);
+        Assert.Equal(200, status);
+        var id = first.GetProperty("sessionID").GetString();
+
+        Assert.Equal(200, (await SayAsync(ann, id)).Status);
+        Assert.NotEqual(200, (await SayAsync(unbound, id)).Status);
+        Assert.NotEqual(200, (await SayAsync(unbound, id, "ann")).Status);
+
+        Task<(int Status, JsonElement Body)> SayAsync(string token, string? session, string? user = null) =>
+            client.PostAsync("/character/getResponse", new { userText = "hello", charID = "agent_echo", sessionID = session ?? "-1", end_user_id = user }, token);
+    }
+
+    private static async Task<string> HoldAsync(TestPostern postern, string agent, string? named, string? claimed, string said)
+    {
+        using var minted = await postern.Client.PostAsJsonAsync("/v1/convai/conversation/get-signed-url", new { agent_id = agent, user_id = named }, Cancel);
+        using var client = await TalkClient.ConnectAsync((await minted.Content.ReadFromJsonAsync<JsonElement>(Cancel)).GetProperty("signed_url").GetString()!);
+        await client.SayAsync($$"""{"type":"conversation_initiation_client_data","user_id":{{JsonSerializer.Serialize(claimed)}}}""");
+        await client.MetadataAsync();
+        await client.SayAsync(JsonSerializer.Serialize(new { type = "multimodal_message", text = new { text = said } }));
+        await client.AnswerAsync();
+        await client.HangUpAsync();
+        await postern.EndedAsync(client.ConversationId);
+        return client.ConversationId;
+    }
+}
