@@ -5,7 +5,6 @@ using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Core.Projects;
 using Postern.Server.Dialects.ElevenLabs;
-using Postern.Server.Flow;
 using Postern.Server.Storage;
 using Upstream = Postern.Core.Agents.Upstream;
 
