@@ -89,6 +89,9 @@ internal sealed class ChatOptions
     [Setting("How long an answer may take as a whole.", Min = "1s", Max = "1h")]
     public TimeSpan WholeAnswer { get; set; } = TimeSpan.FromMinutes(2);
 
+    [Setting("The answers that one session may ask of its endpoint in a minute; each one costs the operator.", Min = "1", Max = "6000")]
+    public int MaxAnswersPerMinute { get; set; } = 60;
+
     [Setting("The longest answer in characters; what is beyond is cut off, and the endpoint's request ended.", Min = "100", Max = "1000000")]
     public int MaxAnswerCharacters { get; set; } = 16000;
 

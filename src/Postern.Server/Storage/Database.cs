@@ -16,6 +16,7 @@ internal sealed class StorageException(string message, Exception? inner = null) 
 internal sealed class Database : IAsyncDisposable
 {
     private const int BusyMilliseconds = 5000;
+    private const int ForgetMilliseconds = 500;
     private const int MigrationLock = 0x706F7374; // any number, the same in every version
     private static readonly Lock LoadLock = new();
     private static bool sqliteLoaded;
@@ -106,15 +107,23 @@ internal sealed class Database : IAsyncDisposable
     }
 
     /// <summary>
-    /// After texts were erased: empties the log that SQLite keeps beside the file, which still holds the pages of before. Best effort
-    /// while others read; the next time does the rest. PostgreSQL recycles its log by itself.
+    /// After texts were erased: empties the log that SQLite keeps beside the file, which still holds the pages of before. Best effort: what
+    /// was erased is erased, and while others read the next time does the rest. PostgreSQL recycles its log by itself.
     /// </summary>
     public void ForgetErased()
     {
-        if (!IsPostgres)
+        if (IsPostgres)
+        {
+            return;
+        }
+        try
         {
             using var connection = Open();
-            Run(connection, "pragma wal_checkpoint(truncate)");
+            Run(connection, $"pragma busy_timeout = {ForgetMilliseconds}; pragma wal_checkpoint(truncate)"); // whoever writes waits for it
+        }
+        catch (Exception e) when (e is StorageException or DbException)
+        {
+            // The next one empties it.
         }
     }
 

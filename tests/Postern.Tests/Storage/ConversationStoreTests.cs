@@ -65,6 +65,21 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         Assert.Equal(["0 Agent Hello", "1 User nul \ufffd and ☃ 𝄞"], Turns(session.Id).Select(t => $"{t.Position} {t.Role} {t.Message}"));
     }
 
+    [Theory]
+    [InlineData(CredentialKind.SignedUrl, "key-1", "signed_url")]
+    [InlineData(CredentialKind.ConversationToken, "key-1", "livekit_token")]
+    [InlineData(CredentialKind.ClientSecret, "key-1", "authorization_header")]
+    [InlineData(CredentialKind.SignedUrl, "key_1", "authorization_header")]
+    public async Task Method_IsTheVendorsWordForWhatOpenedIt(CredentialKind kind, string key, string word)
+    {
+        var session = Session("agent_w", Start);
+        session = session with { Credential = session.Credential! with { Kind = kind, KeyId = key } };
+        var recorder = new ConversationRecorder(Store, session, TimeProvider.System);
+        recorder.Begin(Opening.None, textOnly: true);
+        await recorder.EndAsync(Orderly);
+        Assert.Equal(word, Store.Read(session.Id)!.AuthorizationMethod);
+    }
+
     [Fact]
     public async Task Turns_OfManyAtOnce_AreAllThereInOrder()
     {
@@ -225,7 +240,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
     {
         var row = new AgentRow(new AgentId(agent), Project, "t", "elevenlabs", "{}", false, new Core.Agents.Upstream.Echo(), at, at);
         var credential = new VerifiedCredential(CredentialId.Create(at), CredentialKind.SignedUrl, new Grant(Project, row.Id, subject, at, null, null, [], null), "k");
-        return new Session(Postern.Core.Sessions.Session.CreateId(), AgentDocument.Read(row, new Postern.Server.PosternOptions()), credential, new SessionTerms(at.AddMinutes(1), subject, null), at);
+        return new Session(Postern.Core.Sessions.Session.CreateId(at), AgentDocument.Read(row, new Postern.Server.PosternOptions()), credential, new SessionTerms(at.AddMinutes(1), subject, null), at);
     }
 
     private long Count(string sql, string value)

@@ -16,6 +16,8 @@ internal sealed class ChatAgent(
 {
     private const int MostRounds = 4;
 
+    private readonly Queue<long> asked = new();
+
     public bool HasVoice => false;
 
     public async IAsyncEnumerable<AgentAct> AnswerAsync(AgentTurn turn, [EnumeratorCancellation] CancellationToken ct)
@@ -88,6 +90,11 @@ internal sealed class ChatAgent(
 
     private AgentAct.Failed? Ask(AgentTurn turn, out ChatMessages? messages)
     {
+        messages = null;
+        if (IsTooOften())
+        {
+            return Failed(new ChatException(AgentFailure.Busy, "The session asked more often than Chat:MaxAnswersPerMinute."));
+        }
         try
         {
             messages = new ChatMessages(plan.Prompt, memory?.Recall() ?? [], turn, options);
@@ -95,9 +102,23 @@ internal sealed class ChatAgent(
         }
         catch (StorageException e)
         {
-            messages = null;
             return Failed(new ChatException(AgentFailure.Unreachable, "What is remembered could not be read: " + e.Message, e));
         }
+    }
+
+    // Every answer costs, one that is cut short at once as well.
+    private bool IsTooOften()
+    {
+        while (asked.TryPeek(out var first) && clock.GetElapsedTime(first) >= TimeSpan.FromMinutes(1))
+        {
+            asked.Dequeue();
+        }
+        if (asked.Count >= options.MaxAnswersPerMinute)
+        {
+            return true;
+        }
+        asked.Enqueue(clock.GetTimestamp());
+        return false;
     }
 
     private async ValueTask<(ChatChunk? Chunk, AgentAct.Failed? Failure)> NextAsync(ChatRound round, CancellationToken ct)

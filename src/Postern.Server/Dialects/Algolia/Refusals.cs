@@ -17,8 +17,9 @@ internal static class Refusals
         DenialReason.ConflictingCredentials => Wire.Error(401, "Invalid Application-Id or API-Key", "Application id and API key are sent once: as headers or in the query."),
         DenialReason.ScopeMissing => Wire.Error(403, denial.Detail == "admin" ? "Admin API key required." : $"API key is missing the following ACLs: {Acls(denial.Detail)}."),
         DenialReason.BadSignature or DenialReason.CredentialMalformed or DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault
-            or DenialReason.WrongKind or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
+            or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
             or DenialReason.SubjectMismatch => Wire.Error(401, InvalidSignature, SignatureDetail),
+        DenialReason.WrongKind => Wire.Error(403, "This is a credential for conversations: only an API key is taken here."),
         DenialReason.Expired => Wire.Error(401, "Token expired", "The user token is genuine and its time has passed: ask your backend for a new one."),
         // "test", the vendor's agent that a request brings along, is not offered.
         DenialReason.AgentUnknown when denial.Detail is { } named && named != "test" && !AgentId.IsUuid(named) => Wire.InvalidAgentId,

@@ -79,6 +79,7 @@ public class TalkTests
 
     [Theory]
     [InlineData("leaves")]
+    [InlineData("hangs up")]
     [InlineData("is ended by an operator")]
     [InlineData("hits its longest duration")]
     public async Task Session_ThatEndsWhileAnAnswerComes_EndsTheRequest(string how)
@@ -95,6 +96,9 @@ public class TalkTests
             case "leaves":
                 client.Socket.Abort();
                 break;
+            case "hangs up":
+                await client.HangUpAsync();
+                break;
             case "is ended by an operator":
                 using (var ended = await postern.Client.PostAsync($"/api/sessions/{client.ConversationId}/end", null, TestContext.Current.CancellationToken))
                 {
@@ -106,7 +110,7 @@ public class TalkTests
                 break;
         }
         await (await chat.NextAsync()).Left;
-        if (how != "leaves")
+        if (how is not ("leaves" or "hangs up"))
         {
             await client.EndAsync();
         }
@@ -149,6 +153,32 @@ public class TalkTests
         await client.NextAsync("agent_chat_response_part");
         await client.NextAsync("agent_chat_response_part");
         Assert.Equal(new string('a', 99), (await client.NextAsync("agent_response")).GetProperty("agent_response").GetString()); // half an emoji is none
+    }
+
+    [Fact]
+    public async Task Questions_MoreThanMayBeAskedInAMinute_CostNothing()
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync(static (folder, https) =>
+        {
+            var options = TestPostern.Options(folder, https);
+            options.Chat.MaxAnswersPerMinute = 2;
+            return options;
+        });
+        using var client = await OpenAsync(postern, await postern.ChatAgentAsync(chat));
+        foreach (var last in new[] { "agent_response", "agent_response", "error" })
+        {
+            await client.SayAsync("""{"type":"user_message","text":"a"}""");
+            while ((await client.NextAsync()).GetProperty("type").GetString() is var type && type != last)
+            {
+                Assert.Equal("agent_chat_response_part", type);
+            }
+        }
+        Assert.Equal(2, chat.Count);
+        postern.Clock.Advance(TimeSpan.FromMinutes(1.1));
+        await client.SayAsync("""{"type":"user_message","text":"a"}""");
+        await client.NextAsync("agent_chat_response_part");
+        Assert.Equal(3, chat.Count);
     }
 
     [Fact]
