@@ -100,7 +100,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             }
             terms = now + left < terms.EndBy ? terms with { EndBy = now + left } : terms;
         }
-        var session = new Session(presented.Credential?.Grant.ConversationId ?? Session.CreateId(), agent, presented.Credential, terms, now);
+        var session = new Session(presented.Credential?.Grant.ConversationId ?? Session.CreateId(now), agent, presented.Credential, terms, now);
         return await ledger.OpenAsync(session, Started(request, session)) is { } reason
             ? Refuse(request, presented.Credential, new Denial(reason, reason == DenialReason.DailyLimitReached ? $"{agent.Limits.Daily}" : null), now)
             : session;

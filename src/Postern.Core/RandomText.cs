@@ -7,6 +7,7 @@ public static class RandomText
 {
     private const string Alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     private const int PoolSize = 1024;
+    private const int TimeLength = 8;
 
     /// <summary>22 characters hold more than 128 bits.</summary>
     public const int IdLength = 22;
@@ -30,6 +31,15 @@ public static class RandomText
         bytes[8] = (byte)((bytes[8] & 0x3f) | 0x80);
         return new Guid(bytes, bigEndian: true).ToString();
     }
+
+    /// <summary>A time in milliseconds as eight characters of the same alphabet, which sort as the times do.</summary>
+    public static string Time(DateTimeOffset time) => string.Create(TimeLength, time.ToUnixTimeMilliseconds(), static (span, rest) =>
+    {
+        for (var i = span.Length - 1; i >= 0; i--, rest /= Alphabet.Length)
+        {
+            span[i] = Alphabet[(int)(rest % Alphabet.Length)];
+        }
+    });
 
     /// <summary>Fills <paramref name="destination"/> with random bytes.</summary>
     public static void Bytes(Span<byte> destination)

@@ -11,12 +11,12 @@ public static class StrictJson
     /// <summary>Options for headers and claims of tokens, which have no reason to be deep.</summary>
     internal static readonly JsonReaderOptions Claims = new() { MaxDepth = 8 };
 
-    private static readonly JsonDocumentOptions ClaimsDocument = new() { AllowDuplicateProperties = false, MaxDepth = 8 };
+    private static readonly JsonDocumentOptions ClaimsOptions = new() { AllowDuplicateProperties = false, MaxDepth = 8 };
 
     /// <summary>Whether no object inside has a member twice, at any depth; throws on what is no JSON. Allocates: for what has unknown members.</summary>
     internal static bool HasNoDuplicates(ReadOnlySpan<byte> json)
     {
-        using var document = JsonDocument.Parse(json.ToArray(), ClaimsDocument);
+        using var document = JsonDocument.Parse(json.ToArray(), ClaimsOptions);
         return true;
     }
 

@@ -27,6 +27,17 @@ public sealed class RandomTextTests
     }
 
     [Fact]
+    public void Time_OneAfterAnother_SortsAsTheTimesDo()
+    {
+        var start = DateTimeOffset.FromUnixTimeMilliseconds(1_790_000_000_000);
+        var texts = Enumerable.Range(0, 10_000).Select(i => RandomText.Time(start.AddMilliseconds(i * 37))).ToList();
+
+        Assert.All(texts, text => Assert.Equal(8, text.Length));
+        Assert.Equal(texts.Order(StringComparer.Ordinal), texts);
+        Assert.Equal(texts.Count, texts.Distinct(StringComparer.Ordinal).Count());
+    }
+
+    [Fact]
     public void Bytes_AMillion_AreEvenlySpread()
     {
         var counts = new int[256];

@@ -77,7 +77,7 @@ describe('@convai/web-sdk in Chromium', () => {
     assert.equal(knocks[0].pathname, '/rtc/v1');
     const claims = await new TokenVerifier(media.key, media.secret).verify(knocks[0].searchParams.get('access_token'));
     assert.equal(claims.sub, 'ann');
-    assert.match(claims.video.room, /^conv_[0-9A-Za-z]{22}$/);
+    assert.match(claims.video.room, /^conv_[0-9A-Za-z]{30}$/);
     assert.equal(claims.video.roomJoin, true);
     assert.equal(JSON.parse(claims.metadata).agent_id, 'agent_echo');
     await assert.rejects(new TokenVerifier(media.key, 'another-secret-of-a-media-server').verify(knocks[0].searchParams.get('access_token')));

@@ -63,7 +63,7 @@ public static class MintPolicy
         {
             return Invalid($"the fixed values may have {mostFixed} bytes at most");
         }
-        var conversation = request.FixConversation ? Sessions.Session.CreateId() : null;
+        var conversation = request.FixConversation ? Sessions.Session.CreateId(now) : null;
         var singleUse = request.FixConversation || (agent is { Credentials.SingleUse: true } && request.Kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken);
         return new Grant(project, agent?.Id, request.Subject, now + startWithin, singleUse ? 1 : request.Uses, request.MaxDuration, request.Origins, conversation)
         {

@@ -21,13 +21,13 @@ public sealed record SessionTerms(DateTimeOffset EndBy, string? Subject, int? Us
 }
 
 /// <summary>One admitted connection.</summary>
-/// <param name="Id">The session's id, which is its conversation's id too: <c>conv_</c> and more than 128 random bits.</param>
+/// <param name="Id">The session's id, which is its conversation's id too: <c>conv_</c>, its time, and more than 128 random bits.</param>
 /// <param name="Agent">The agent it talks with.</param>
 /// <param name="Credential">What opened it; null on a public agent.</param>
 /// <param name="Terms">What it may do.</param>
 /// <param name="StartedAt">When it was admitted.</param>
 public sealed record Session(string Id, Agent Agent, VerifiedCredential? Credential, SessionTerms Terms, DateTimeOffset StartedAt)
 {
-    /// <summary>A new conversation id.</summary>
-    public static string CreateId() => "conv_" + RandomText.Base62(RandomText.IdLength);
+    /// <summary>A new conversation id. Ids of one time stand together in an index: a page of the ledger takes many openings, not one.</summary>
+    public static string CreateId(DateTimeOffset now) => "conv_" + RandomText.Time(now) + RandomText.Base62(RandomText.IdLength);
 }

@@ -14,7 +14,9 @@ internal sealed class SessionsAdmin(AdminAccess access, Database database, Group
     /// <summary>The kind of change that tells the node that holds a session to end it.</summary>
     public const string EndAsked = "session end";
 
-    // What a killed node has left open counts until its time is up or the node ends it at its next start.
+    // A session whose time is up is still being told so for a moment; what a killed node has left open is listed no longer than that.
+    private static readonly TimeSpan LastWords = TimeSpan.FromMinutes(1);
+
     private const string Live = "project_id = $1 and ended_at is null and end_by > $2";
 
     public void Map(IEndpointRouteBuilder routes)
@@ -27,7 +29,7 @@ internal sealed class SessionsAdmin(AdminAccess access, Database database, Group
     {
         using var connection = database.Open();
         using var command = Database.Command(connection,
-            $"select id, agent_id, subject, node, started_at, end_by from session where {Live} order by started_at, id limit {Most}", key.Project.Value, clock.GetUtcNow().ToUnixTimeMilliseconds());
+            $"select id, agent_id, subject, node, started_at, end_by from session where {Live} order by started_at, id limit {Most}", key.Project.Value, (clock.GetUtcNow() - LastWords).ToUnixTimeMilliseconds());
         using var reader = command.ExecuteReader();
         json.WriteStartArray("sessions"u8);
         while (reader.Read())
@@ -49,7 +51,7 @@ internal sealed class SessionsAdmin(AdminAccess access, Database database, Group
         var (id, now) = ((string)context.Request.RouteValues["id"]!, clock.GetUtcNow());
         var found = await writer.WriteAsync(transaction =>
         {
-            if (transaction.Scalar($"select id from session where {Live} and id = $3", key.Project.Value, now.ToUnixTimeMilliseconds(), id) is null)
+            if (transaction.Scalar($"select id from session where {Live} and id = $3", key.Project.Value, (now - LastWords).ToUnixTimeMilliseconds(), id) is null)
             {
                 return false;
             }

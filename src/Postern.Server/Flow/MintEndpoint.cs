@@ -1,13 +1,15 @@
 using Postern.Core;
 using Postern.Core.Credentials;
+using Postern.Core.Projects;
 using Postern.Server.Dialects;
 using Postern.Server.Hosting;
+using Postern.Server.Media;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Flow;
 
 /// <summary>Answers the routes of all dialects on which credentials are minted, inspected, extended and revoked: read, do, write.</summary>
-internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory, ServerAddress address, RefusalLimiter limiter, PosternOptions options, TimeProvider clock)
+internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory, ServerAddress address, MediaRooms media, RefusalLimiter limiter, PosternOptions options, TimeProvider clock)
 {
     private readonly Func<MintRequest, Task<Decision<Credential>>> mintOne = mint.MintAsync;
 
@@ -60,9 +62,19 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
         {
             CredentialVerb.Inspect => mint.InspectAsync(request.Key, find),
             CredentialVerb.Extend => mint.ExtendAsync(request.Key, find, request.Address),
-            CredentialVerb.Revoke => mint.RevokeAsync(request.Key, find, request.Address),
+            CredentialVerb.Revoke => RevokeAsync(request, find),
             _ => throw new ArgumentOutOfRangeException(nameof(verb)),
         };
+    }
+
+    private async Task<Decision<StoredCredential>> RevokeAsync(ChangeRequest request, Func<ApiKey, Task<StoredCredential?>> find)
+    {
+        var decision = await mint.RevokeAsync(request.Key, find, request.Address);
+        if (!decision.IsDenied(out _, out var stored) && stored is { Kind: CredentialKind.ConversationToken, Grant: { Agent: { } id, ConversationId: { } room } } && directory.Find(id)?.Media is { } server)
+        {
+            _ = media.CloseAsync(server, room); // its session runs elsewhere, out of the leash's reach
+        }
+        return decision;
     }
 
     private Task RefuseAsync(HttpContext context, Dialect dialect, Denial denial) => HttpAnswers.WriteAsync(context, dialect.Refuse(

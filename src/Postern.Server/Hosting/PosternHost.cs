@@ -121,7 +121,9 @@ internal sealed class PosternHost : IAsyncDisposable
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
         app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
-        var mints = new MintEndpoint(mint, directory, address, limiter, options, clock);
+        var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
+        app.Lifetime.ApplicationStopped.Register(media.Dispose);
+        var mints = new MintEndpoint(mint, directory, address, media, limiter, options, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
             mints.Map(app, dialect);
@@ -134,8 +136,6 @@ internal sealed class PosternHost : IAsyncDisposable
         {
             connects.Map(app, dialect);
         }
-        var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
-        app.Lifetime.ApplicationStopped.Register(media.Dispose);
         var rooms = new HeldRooms(ledger, store.Rooms, store.Conversations, directory, live, media, timers, app.Services.GetRequiredService<ILogger<HeldRooms>>(), clock);
         var turns = new HeldTurns(ledger, live, timers, app.Services.GetRequiredService<ILogger<HeldTurns>>(), clock);
         var sessionsByHttp = new HttpSessionEndpoint(gate, rooms, turns, store.Conversations, store.Speakers, live, limiter, agents, options, clock);

@@ -44,8 +44,9 @@ internal sealed class CredentialStore(Database database)
 
     /// <summary>The credential of this id: its row, or else what its audit row tells.</summary>
     public StoredCredential? Find(ProjectId project, CredentialId id) =>
-        ReadOne(Columns + " where c.id = $1 and c.project_id = $2", Row, id.Value, project.Value)
-        ?? ReadOne(
+        ReadOne(Columns + " where c.id = $1 and c.project_id = $2", Row, id.Value, project.Value) is { } kept
+            ? kept with { Grant = kept.Grant with { ConversationId = ReadOne("select session_id from audit where credential_id = $1 and name = $2", static reader => reader.Text(0), id.Value, AuditNames.CredentialMinted) } }
+        : ReadOne(
             """
             select a.at, a.key_id, a.agent_id, a.subject, a.session_id, a.detail, r.at, coalesce(d.uses, 0)
             from audit a left join revocation r on r.credential_id = a.credential_id left join redemption d on d.credential_id = a.credential_id

@@ -240,7 +240,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
     {
         var row = new AgentRow(new AgentId(agent), Project, "t", "elevenlabs", "{}", false, new Core.Agents.Upstream.Echo(), at, at);
         var credential = new VerifiedCredential(CredentialId.Create(at), CredentialKind.SignedUrl, new Grant(Project, row.Id, subject, at, null, null, [], null), "k");
-        return new Session(Postern.Core.Sessions.Session.CreateId(), AgentDocument.Read(row, new Postern.Server.PosternOptions()), credential, new SessionTerms(at.AddMinutes(1), subject, null), at);
+        return new Session(Postern.Core.Sessions.Session.CreateId(at), AgentDocument.Read(row, new Postern.Server.PosternOptions()), credential, new SessionTerms(at.AddMinutes(1), subject, null), at);
     }
 
     private long Count(string sql, string value)

@@ -63,7 +63,7 @@ internal sealed class Node : IAsyncDisposable
         var now = at ?? Forge.Now;
         var grant = Forge.Grant() with { Uses = uses };
         var verified = credential is null ? null : new VerifiedCredential(new CredentialId(credential), CredentialKind.SignedUrl, grant, "key-1");
-        return new Session(Core.Sessions.Session.CreateId(), Agent(), verified, new SessionTerms(now.AddMinutes(5), "user-1", uses), now);
+        return new Session(Core.Sessions.Session.CreateId(now), Agent(), verified, new SessionTerms(now.AddMinutes(5), "user-1", uses), now);
     }
 
     public async Task<bool> OpenAsync(Session session) => await Ledger.OpenAsync(session, new AuditEvent(session.StartedAt, AuditNames.SessionStarted)

@@ -66,7 +66,7 @@ internal sealed record CredentialForm
         {
             return denial;
         }
-        return new MintRequest(key.Text, form.AgentId is null ? null : new AgentId(form.AgentId), kind, request.Address)
+        return new MintRequest(key, form.AgentId is null ? null : new AgentId(form.AgentId), kind, request.Address)
         {
             Subject = form.Subject, Uses = form.Uses, FixConversation = form.FixConversation || kind == CredentialKind.ConversationToken,
             StartWithin = form.StartWithinSeconds is { } start ? TimeSpan.FromSeconds(start) : null,

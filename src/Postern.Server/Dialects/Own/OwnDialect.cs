@@ -36,14 +36,14 @@ internal sealed class OwnDialect : Dialect
     public static string KindNames => string.Join(", ", Kinds.Keys);
 
     /// <summary>The API key: a bearer token, or the header that this server knows too. ConflictingCredentials when there are two.</summary>
-    public static Decision<Presented> ReadKey(WireRequest request)
+    public static Decision<string> ReadKey(WireRequest request)
     {
         var texts = new[] { Bearer(request.Headers.Authorization), request.Headers[ElevenLabsDialect.KeyHeader] }
             .SelectMany(values => values).OfType<string>().Distinct(StringComparer.Ordinal).ToList();
         return texts switch
         {
             [] => new Denial(DenialReason.KeyMissing),
-            [var only] => new Presented(only),
+            [var only] => only,
             _ => new Denial(DenialReason.ConflictingCredentials),
         };
     }
@@ -103,7 +103,7 @@ internal sealed class OwnDialect : Dialect
 
     private static Decision<ChangeRequest> ReadChange(WireRequest request) =>
         ReadKey(request).IsDenied(out var denial, out var key) ? denial
-        : request.Route["id"] is string id && AgentIdText.IsValid(id) ? new ChangeRequest(key.Text, id, null, request.Address)
+        : request.Route["id"] is string id && AgentIdText.IsValid(id) ? new ChangeRequest(key, id, null, request.Address)
         : new Denial(DenialReason.CredentialUnknown);
 
     private static IEnumerable<string?> Bearer(IEnumerable<string?> headers) =>
@@ -140,6 +140,3 @@ internal sealed class OwnDialect : Dialect
 
     private static string Time(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
 }
-
-/// <summary>The one API key of a request, as it was presented.</summary>
-internal sealed record Presented(string Text);

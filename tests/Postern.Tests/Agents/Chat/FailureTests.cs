@@ -76,8 +76,8 @@ public class FailureTests
     public async Task Endpoint_ThatFails_IsToldInAWordAndTheConversationGoesOn(string way)
     {
         await using var chat = await FakeChat.StartAsync();
-        await using var postern = await StartAsync();
         var (type, script) = Scripts[way];
+        await using var postern = await StartAsync(options => options.Chat.FirstToken = TimeSpan.FromSeconds(way is "silence" or "comments" ? 2 : 20));
         using var client = await TalkTests.OpenAsync(postern, await postern.ChatAgentAsync(chat));
         var works = chat.Script;
         chat.Script = script;
@@ -101,7 +101,7 @@ public class FailureTests
     public async Task Endpoint_ThatFailsInTheMidst_WhatWasSaidStays(bool fallsSilent, string type)
     {
         await using var chat = await FakeChat.StartAsync();
-        await using var postern = await StartAsync();
+        await using var postern = await StartAsync(options => options.Chat.BetweenTokens = TimeSpan.FromSeconds(fallsSilent ? 1 : 20));
         var heard = new SemaphoreSlim(0);
         chat.Script = async answer =>
         {
@@ -212,7 +212,6 @@ public class FailureTests
     private static Task<TestPostern> StartAsync(Action<Postern.Server.PosternOptions>? change = null) => TestPostern.StartAsync((folder, https) =>
     {
         var options = TestPostern.Options(folder, https);
-        options.Chat.FirstToken = options.Chat.BetweenTokens = TimeSpan.FromSeconds(1);
         change?.Invoke(options);
         return options;
     });

@@ -2,7 +2,6 @@ using System.Net.Http.Json;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Postern.Core;
 using Postern.Core.Sessions;
 
 namespace Postern.Tests.Dialects.Convai;
@@ -94,7 +93,7 @@ public class RoomEndTests
         var agent = new Core.Agents.Agent(Core.Agents.AgentId.Create(), Core.Projects.ProjectId.Default, "gone", "elevenlabs",
             new Core.Agents.AgentAccess(false, false, [], false, System.Collections.Frozen.FrozenSet<string>.Empty), new Core.Agents.AgentLimits(TimeSpan.FromMinutes(1)),
             new Core.Agents.CredentialDefaults(TimeSpan.FromMinutes(1), false), new Core.Agents.Upstream.Echo(), default);
-        var session = new Session(Session.CreateId(), agent, null, new SessionTerms(postern.Clock.GetUtcNow().AddMinutes(1), null, null), postern.Clock.GetUtcNow());
+        var session = new Session(Session.CreateId(postern.Clock.GetUtcNow()), agent, null, new SessionTerms(postern.Clock.GetUtcNow().AddMinutes(1), null, null), postern.Clock.GetUtcNow());
         var leash = new Server.Flow.Leash();
 
         new Server.Flow.LiveSessions(new Core.Directory(Credentials.Forge.Ring)).Add(session, leash);

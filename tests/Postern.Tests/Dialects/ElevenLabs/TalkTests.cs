@@ -40,7 +40,7 @@ public class TalkTests
         await client.SayAsync(TalkClient.TextOpening);
 
         var (metadata, _) = await client.ReceiveAsync();
-        Assert.Matches("""^\{"type":"conversation_initiation_metadata","conversation_initiation_metadata_event":\{"conversation_id":"conv_[0-9A-Za-z]{22}","agent_output_audio_format":"pcm_16000","user_input_audio_format":"pcm_16000"\}\}$""", metadata!);
+        Assert.Matches("""^\{"type":"conversation_initiation_metadata","conversation_initiation_metadata_event":\{"conversation_id":"conv_[0-9A-Za-z]{30}","agent_output_audio_format":"pcm_16000","user_input_audio_format":"pcm_16000"\}\}$""", metadata!);
         Assert.Equal("""{"type":"agent_response","agent_response_event":{"agent_response":"Hello","event_id":1}}""", (await client.ReceiveAsync()).Text);
         Assert.Equal("""{"type":"ping","ping_event":{"event_id":2,"ping_ms":null}}""", (await client.ReceiveAsync()).Text);
         await client.SayAsync("""{"type":"pong","event_id":2}""");

@@ -1,6 +1,7 @@
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
+using Postern.Tests.Dialects.Convai;
 
 namespace Postern.Tests.Dialects.Own;
 
@@ -70,6 +71,23 @@ public class OwnMintTests
 
         Assert.Equal(400, (await MintAsync(postern, body.Replace("{0}", "conversation_token", StringComparison.Ordinal))).Status);
         Assert.Equal(201, (await MintAsync(postern, body.Replace("{0}", "signed_url", StringComparison.Ordinal))).Status);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData(""","dynamic_variables":{"plan":"gold"}""")]
+    public async Task ConversationToken_Revoked_ItsRoomIsClosed(string more)
+    {
+        await using var media = await FakeMediaServer.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        using var configured = await postern.Client.PutAsJsonAsync("/api/agents/agent_echo/media", new { url = media.Url, key = "devkey", secret = "a-secret-of-the-media-server-of-32" }, Cancel);
+        var minted = (await MintAsync(postern, $$"""{"kind":"conversation_token","agent_id":"agent_echo"{{more}} }""")).Body;
+
+        using var revoked = await postern.Client.PostAsync($"/v1/credentials/{minted.GetProperty("id").GetString()}/revoke", null, Cancel);
+
+        Assert.Equal(200, (int)revoked.StatusCode);
+        await media.UntilAsync(1);
+        Assert.Equal(minted.GetProperty("conversation_id").GetString(), media.Calls.Single().Room);
     }
 
     [Theory]
