@@ -1,6 +1,4 @@
 using System.Collections.Concurrent;
-using System.Security.Cryptography;
-using System.Text;
 using Postern.Core;
 using Postern.Core.Projects;
 using Postern.Core.Sessions;
@@ -55,7 +53,7 @@ internal sealed class HeldRooms(
     // The credential that opened it, even an expired one: it is checked when a session begins and never again. Or a key of the project.
     private async Task<bool> OwnsAsync(OpenRoom open, string? presented) =>
         presented is null
-        || (await ledger.FindAsync(Hash(presented)) is { } opener && opener.Id == open.Credential)
+        || (await ledger.FindAsync(CredentialMint.Hash(presented)) is { } opener && opener.Id == open.Credential)
         || (!directory.Verify(presented, Scopes.Mint).IsDenied(out _, out var key) && key.Project == open.Project);
 
     private async Task UntilEndAsync(Session session, Leash leash, string? claimed, string? address)
@@ -82,8 +80,6 @@ internal sealed class HeldRooms(
         await closed;
         live.Remove(session.Id);
     }
-
-    private static byte[] Hash(string text) => SHA256.HashData(Encoding.UTF8.GetBytes(text));
 
     private sealed record Held(Opened Opened, Leash Leash);
 }
