@@ -126,9 +126,10 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
     /// <summary>Finds a credential by its id.</summary>
     public Func<ApiKey, Task<StoredCredential?>> ById(string id) => key => ledger.FindAsync(key.Project, new CredentialId(id));
 
-    /// <summary>What the ledger knows an opaque credential by.</summary>
-    // Behind the time that the text shows: hashes of one time stand together in the index, as ids do, so that a mint touches the page
-    // that the last one did and not one anywhere. What is no such text has no time and is never found.
+    /// <summary>
+    /// What the ledger keeps of an opaque text and finds it by. Behind the time that the text shows: hashes of one time stand together in
+    /// the index, as ids do, so that a mint touches the page that the last one did. What is no such text has no time and is never found.
+    /// </summary>
     public static byte[] Hash(string text)
     {
         const CredentialKind Kind = CredentialKind.PersonalAccessToken;

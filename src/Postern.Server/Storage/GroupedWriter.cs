@@ -125,7 +125,10 @@ internal sealed class GroupedWriter : IAsyncDisposable
             transaction ??= new WriteTransaction(database.Open());
             if (group.Exists(static job => job.Row is not null))
             {
-                group.Sort(static (a, b) => string.CompareOrdinal(a.Row, b.Row));
+                // List.Sort keeps no order among equals, and who did not wait for one job may rely on its standing before the next.
+                var sorted = group.OrderBy(static job => job.Row, StringComparer.Ordinal).ToList();
+                group.Clear();
+                group.AddRange(sorted);
             }
             WriteGroup(transaction, group);
             return transaction;

@@ -21,11 +21,11 @@ internal static partial class TokenDifferences
         ("length", static token => token.Text.Length > 4096 || token.HeaderText.Length > 1024),
         ("lifetime", static token => token.Time("exp") is { } expires && expires - (token.Time("iat") ?? Now.ToUnixTimeSeconds()) > 86430),
         ("member twice", static token => HasTwice(token.Header) || HasTwice(token.Payload)),
+        ("text that is no Unicode", static token => !token.IsUtf8 || LoneSurrogate.IsMatch(token.Payload)),
         ("time in the future", static token => token.Time("iat") > Now.ToUnixTimeSeconds() + 30),
         ("time that is no integer in range", static token => token.OddTimes),
         ("type", static token => token.Type is { } type && type is not "\"JWT\""),
         ("user id", static token => token.Subject is not { } subject || !Core.Projects.Subject.IsValid(subject)),
-        ("user id that is no Unicode", static token => !token.IsUtf8 || LoneSurrogate.IsMatch(token.Payload)),
     ];
 
     /// <summary>Null when a reason explains the difference, else what is the matter.</summary>
@@ -132,7 +132,7 @@ internal static partial class TokenDifferences
             (HeaderText, var payload) = (parts[0], Lenient(parts.ElementAtOrDefault(1) ?? ""));
             Header = System.Text.Encoding.UTF8.GetString(Lenient(HeaderText));
             Payload = System.Text.Encoding.UTF8.GetString(payload);
-            IsUtf8 = System.Text.Unicode.Utf8.IsValid(payload);
+            IsUtf8 = System.Text.Unicode.Utf8.IsValid(payload) && System.Text.Unicode.Utf8.IsValid(Lenient(HeaderText));
             (header, claims) = (Read(Header), Read(Payload));
             Encoding = Member(header, "kid") is { ValueKind: JsonValueKind.String } kid && kid.GetRawText() == $"\"{TokenGenerator.EncodingKid}\"";
         }

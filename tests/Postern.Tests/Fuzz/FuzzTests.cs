@@ -40,7 +40,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
 
     private static void Run(long inputs, Dice dice, ConcurrentDictionary<string, long> counts, ConcurrentQueue<string> findings)
     {
-        Target[] targets = [new ForgedCredentials(), new ForgedJws(), new SignedNonsense(), new Origins(), new Protocols(), new Queries(), new FirstMessages(), new AgentDocuments(), new AgentBodies(), new MintBodies(), new VendorSockets()];
+        Target[] targets = [new ForgedCredentials(), new ForgedJws(), new SignedNonsense(), new Origins(), new Protocols(), new Queries(), new FirstMessages(), new AgentDocuments(), new AgentBodies(), new MintBodies(), new VendorSockets(), new CompletionBodies()];
         var shares = targets.Sum(target => target.Share);
         var done = 0L;
         foreach (var target in targets)

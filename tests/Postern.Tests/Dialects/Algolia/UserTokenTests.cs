@@ -154,7 +154,8 @@ public sealed class UserTokenTests
         foreach (var text in kinds.Skip(1).Append(token))
         {
             using var wrong = new AlgoliaClient(postern, text);
-            Assert.True((await wrong.SendAsync(HttpMethod.Get, AlgoliaClient.Keys)).Status is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden);
+            // Our own kinds are told that they are of the wrong kind, the rest is no key.
+            Assert.Equal(kinds.IndexOf(text) >= 3 ? HttpStatusCode.Forbidden : HttpStatusCode.Unauthorized, (await wrong.SendAsync(HttpMethod.Get, AlgoliaClient.Keys)).Status);
         }
         using var page = new HttpClient { BaseAddress = new Uri(postern.Http) };
         foreach (var (slot, path) in new[] { ("xi-api-key", "/v1/convai/agents"), ("Authorization", "/api/agents"), ("CONVAI-API-KEY", "/connect"), ("API-AUTH-TOKEN", "/connect") })
