@@ -103,7 +103,8 @@ internal sealed class ChatEndpoints : IDisposable
         {
             throw new ChatException(
                 status is 429 or 503 ? AgentFailure.Busy : status is 408 or 504 ? AgentFailure.Timeout : status is 500 or 502 ? AgentFailure.Unreachable : AgentFailure.Broken,
-                $"The endpoint answered {status}{await ReasonAsync(response, ct)}.") { Status = status };
+                $"The endpoint answered {status}{await ReasonAsync(response, ct)}.")
+            { Status = status };
         }
         if (response.Content.Headers is not { ContentType.MediaType: "text/event-stream", ContentEncoding.Count: 0 })
         {

@@ -20,17 +20,20 @@ public class FailureTests
             answer.Http.Response.Headers.Location = answer.Http.Request.Path.Value;
             answer.Http.Response.StatusCode = 307;
             return Task.CompletedTask;
-        }),
+        }
+        ),
         ["json"] = ("llm_error", static answer =>
         {
             answer.Http.Response.ContentType = "application/json";
             return answer.WriteAsync($$$"""{"choices":[{"message":{"content":"{{{FakeChat.Key}}}"}}]}""");
-        }),
+        }
+        ),
         ["gzip"] = ("llm_error", static answer =>
         {
             answer.Http.Response.Headers.ContentEncoding = "gzip";
             return answer.SayAsync("a bomb");
-        }),
+        }
+        ),
         ["malformed"] = ("llm_error", static answer => answer.EventAsync("{not json " + FakeChat.Key)),
         ["array"] = ("llm_error", static answer => answer.EventAsync("""{"choices":[{"delta":{"tool_calls":[{"index":1.5}]}}]}""")),
         ["surrogate"] = ("llm_error", static answer => answer.EventAsync("""{"choices":[{"delta":{"content":"\ud800"}}]}""")),
@@ -41,12 +44,14 @@ public class FailureTests
             {
                 await answer.WriteAsync((i == 0 ? "data: " : "") + new string('x', 1024));
             }
-        }),
+        }
+        ),
         ["cut"] = ("llm_error", static async answer =>
         {
             await answer.WriteAsync(": hello\n\ndata: {\"choices\"");
             answer.Http.Abort();
-        }),
+        }
+        ),
         ["end"] = ("llm_error", static answer => answer.WriteAsync(": nothing at all\n\n")),
         ["silence"] = ("llm_timeout", static answer => answer.Left),
         ["comments"] = ("llm_timeout", static async answer =>
@@ -56,14 +61,16 @@ public class FailureTests
                 await answer.WriteAsync(": keep-alive\n\ndata: {\"choices\":[]}\n\n"); // signs of life are no answer
                 await Task.Delay(20);
             }
-        }),
+        }
+        ),
         ["calls"] = ("llm_error", static async answer =>
         {
             for (var i = 0; i < 20; i++)
             {
                 await answer.EventAsync($$$"""{"choices":[{"delta":{"tool_calls":[{"index":{{{i}}},"id":"c{{{i}}}","function":{"name":"memorize","arguments":""}}]}}]}""");
             }
-        }),
+        }
+        ),
     };
 
     public static TheoryData<string> Ways => [.. Scripts.Keys];
