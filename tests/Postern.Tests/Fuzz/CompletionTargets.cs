@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Postern.Core.Conversations;
 using Postern.Server.Dialects.Algolia;
-using Postern.Server.Storage;
 
 namespace Postern.Tests.Fuzz;
 
