@@ -280,7 +280,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
         seal.SealTitle(messages.FirstOrDefault(static message => message.Role == TurnRole.User) is { } first ? ConversationTitle.Of(first.Text) : null));
 
     // Groups of two writers take the rows that they share in one order.
-    private static string Row(Owner owner, string id) => $"conversation {owner.Project} {owner.Agent} {owner.Subject} {id}";
+    internal static string Row(Owner owner, string id) => $"conversation {owner.Project} {owner.Agent} {owner.Subject} {id}";
 
     private ConversationRow Row(DbDataReader reader)
     {

@@ -26,14 +26,15 @@ internal sealed class VoteStore(Database database, GroupedWriter writer, SecretB
         }
         var sealedText = new ConversationSeal(secrets, row.Owner, row.Id).SealVote(messageId, text);
         var at = now.ToUnixTimeMilliseconds();
-        return await writer.WriteAsync(transaction => transaction.Read(
+        // The conversation's row is held first: a deletion that came between would leave the vote without one.
+        return await writer.WriteAsync(transaction => transaction.Execute("update conversation set likes = likes where seq = $1", row.Seq) == 0 ? null : transaction.Read(
             """
             insert into vote (id, conversation, message_id, value, sealed, created_at, updated_at) select $1, conversation, id, $2, $3, $4, $4 from message where conversation = $5 and id = $6
             on conflict (conversation, message_id) do update set value = excluded.value, sealed = excluded.sealed, updated_at = excluded.updated_at
             returning id, created_at
             """,
             reader => new Vote(reader.GetString(0), agent, messageId, value, text, message.Model, reader.Time(1), now),
-            "vote_" + RandomText.Base62(RandomText.IdLength), value, sealedText, at, row.Seq, messageId));
+            "vote_" + RandomText.Base62(RandomText.IdLength), value, sealedText, at, row.Seq, messageId), ConversationStore.Row(row.Owner, row.Id));
     }
 
     /// <summary>The votes in a conversation, by message.</summary>

@@ -35,7 +35,7 @@ public sealed class FuzzTests(ITestOutputHelper output)
         output.WriteLine($"{counts.Values.Sum():N0} inputs in {time.Elapsed.TotalSeconds:0.0} s: {string.Join(", ", counts.Select(pair => $"{pair.Key} {pair.Value:N0}"))}");
         SourceTree.AssertNone(findings);
         Assert.True(counts.Values.Sum() >= inputs, $"only {counts.Values.Sum():N0} inputs ran");
-        Assert.Equal(11, counts.Count);
+        Assert.Equal(12, counts.Count);
     }
 
     private static void Run(long inputs, Dice dice, ConcurrentDictionary<string, long> counts, ConcurrentQueue<string> findings)
