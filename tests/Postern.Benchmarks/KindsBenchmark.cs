@@ -37,7 +37,7 @@ internal static class KindsBenchmark
         await using var peer = await Peer.StartAsync();
         await using var postern = await PosternProcess.StartAsync();
         await postern.RelayToAsync(peer.Address);
-        await postern.UseMediaAsync();
+        await postern.UseMediaAsync(peer.Address);
         var (slices, batches) = run.Quick ? (2, 1) : (8, 2);
 
         await run.RoundsAsync(async round =>

@@ -56,8 +56,8 @@ internal sealed class PosternProcess : IAsyncDisposable
     public static byte[] PostAs(string header, string path, string body) => Encoding.ASCII.GetBytes(
         $"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\n\r\n{body}");
 
-    /// <summary>Gives the agent a media server; nobody speaks to it here.</summary>
-    public Task UseMediaAsync() => SetAsync("media", new { url = "wss://media.example.com", key = "APIbenchmark", secret = "a-secret-of-at-least-thirty-two-characters" });
+    /// <summary>Gives the agent a media server: one that knows no rooms will do.</summary>
+    public Task UseMediaAsync(IPEndPoint server) => SetAsync("media", new { url = $"ws://{server}", key = "APIbenchmark", secret = "a-secret-of-at-least-thirty-two-characters" });
 
     /// <summary>Makes the agent one that is relayed to this address.</summary>
     public Task RelayToAsync(IPEndPoint upstream) => SetAsync("upstream", new { kind = "relay", url = $"ws://{upstream}{Peer.EchoPath}" });
