@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 /** @returns {Promise<{url: string, asked: object[], release: () => void, close: () => void}>} asked: the bodies of its requests. */
 export async function startChat() {
   const asked = [];
-  let release = () => {};
+  const waiting = new Set(); // a page may post its first turn twice
   const server = createServer(async (request, response) => {
     let text = '';
     for await (const piece of request) text += piece;
@@ -15,11 +15,11 @@ export async function startChat() {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     const say = content => response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: null }] })}\n\n`);
     say('You said: ');
-    if (said.includes('slowly')) await new Promise(resolve => { release = resolve; });
+    if (said.includes('slowly')) await new Promise(resolve => waiting.add(resolve));
     say(said);
     response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], usage: { prompt_tokens: 3, completion_tokens: 4 } })}\n\n`);
     response.end('data: [DONE]\n\n');
   });
   await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${server.address().port}/v1`, asked, release: () => release(), close: () => { server.closeAllConnections(); server.close(); } };
+  return { url: `http://127.0.0.1:${server.address().port}/v1`, asked, release: () => { waiting.forEach(resolve => resolve()); waiting.clear(); }, close: () => { server.closeAllConnections(); server.close(); } };
 }

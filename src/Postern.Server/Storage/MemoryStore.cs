@@ -123,7 +123,7 @@ internal sealed class MemoryStore(Database database, GroupedWriter writer, Secre
         }
         if (transaction.Scalar("select 1 from project where id = $1 and retention_days = 0", owner.Project.Value) is not null)
         {
-            return new Denial(DenialReason.RequestInvalid, "Nothing is remembered: the project's maxRetentionDays is 0.");
+            return new Denial(DenialReason.RequestInvalid, "Nothing is remembered, as the project's maxRetentionDays is 0.");
         }
         transaction.Execute("insert into memory_size (project_id, agent_id, subject, records, bytes) values ($1, $2, $3, 0, 0) on conflict (project_id, agent_id, subject) do nothing",
             owner.Project.Value, owner.Agent.Value, owner.Subject);
@@ -131,7 +131,7 @@ internal sealed class MemoryStore(Database database, GroupedWriter writer, Secre
             owner.Project.Value, owner.Agent.Value, owner.Subject, records, bytes, limits.MaxRecords, limits.MaxBytes) > 0
             ? null
             : new Denial(DenialReason.RequestInvalid,
-                $"This user's memory is full: it holds at most {limits.MaxRecords} records and {limits.MaxBytes} bytes. Delete something first; nothing was lost.");
+                $"This user's memory is full. It holds at most {limits.MaxRecords} records and {limits.MaxBytes} bytes. Delete something first; nothing was lost.");
     }
 
     private byte[] Seal(MemoryRecord record) => Box(record.Owner).Seal(record.Id, JsonSerializer.SerializeToUtf8Bytes(record.Content, JsonSerializerOptions.Strict));

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
+using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
@@ -33,7 +34,7 @@ internal sealed class Load(string address, Journal journal, CancellationToken st
             }
             return null;
         }
-        catch (Exception e) when (e is WebSocketException or IOException or OperationCanceledException or HttpRequestException { StatusCode: null })
+        catch (Exception e) when (e is WebSocketException or SocketException or IOException or OperationCanceledException or HttpRequestException { StatusCode: null })
         {
             return null; // killed meanwhile: nothing was acknowledged
         }
