@@ -24,7 +24,7 @@ internal sealed class ConnectEndpoint(
     {
         foreach (var path in dialect.Conversations)
         {
-            routes.Map(path, ExactPath.Only(path, context => AnswerAsync(context, dialect)));
+            routes.Map(path, ExactPath.Only(path, context => AnswerAsync(context, dialect))).WithMetadata(SocketThread.Stays);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
 using Postern.Core.Sessions;
+using Postern.Server.Hosting;
 
 namespace Postern.Server.Flow;
 
@@ -12,6 +13,7 @@ internal sealed class FramePump(
 {
     private const int SmallBuffer = 4 * 1024;
     private const int LargeBuffer = 16 * 1024;
+    private const int MostPieces = 64;
 
     private readonly Traffic traffic = fromClient ? activity.FromClient : activity.FromUpstream;
     private TaskCompletionSource<bool>? wanted;
@@ -45,8 +47,10 @@ internal sealed class FramePump(
             if (!await PassAsync(first)) return;
             first = default;
             var size = SmallBuffer;
-            while (true)
+            for (var pieces = 1; ; pieces++)
             {
+                // While there is always more to read, the other sockets of this thread would wait.
+                if (pieces % MostPieces == 0) await SocketThread.LeaveAsync();
                 // Nothing is rented while nothing comes: an idle session holds no buffer.
                 _ = await source.ReadAsync(Memory<byte>.Empty, fromClient ? ct : default);
                 var buffer = ArrayPool<byte>.Shared.Rent(size);

@@ -2,6 +2,7 @@ using Postern.Core;
 using Postern.Core.Sessions;
 using Postern.Server.Agents;
 using Postern.Server.Dialects;
+using Postern.Server.Hosting;
 
 namespace Postern.Server.Flow;
 
@@ -71,6 +72,7 @@ internal sealed class HeldTurns(ILedger ledger, LiveSessions live, SessionTimers
         while (await NextAsync(context, form, pieces))
         {
             await response.BodyWriter.WriteAsync(pieces.Current, context.RequestAborted);
+            await SocketThread.LeaveAsync(); // the agent's own code may block
         }
     }
 

@@ -3,6 +3,7 @@ using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Server.Agents;
 using Postern.Server.Dialects;
+using Postern.Server.Hosting;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Flow;
@@ -230,6 +231,13 @@ internal sealed class HttpSessionEndpoint(
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress, denial) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
 
+    private static async Task<IFormCollection> FormAsync(HttpContext context)
+    {
+        var form = await context.Request.ReadFormAsync(context.RequestAborted);
+        await SocketThread.LeaveAsync();
+        return form;
+    }
+
     private static async Task<WireRequest?> ReadAsync(HttpContext context)
     {
         if (!context.Request.HasFormContentType)
@@ -238,7 +246,7 @@ internal sealed class HttpSessionEndpoint(
         }
         try
         {
-            return WireRequest.From(context) with { Form = await context.Request.ReadFormAsync(context.RequestAborted) };
+            return WireRequest.From(context) with { Form = await FormAsync(context) };
         }
         catch (InvalidDataException)
         {

@@ -18,11 +18,11 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
     {
         foreach (var route in dialect.Mints)
         {
-            routes.MapMethods(route.Path, [route.Method], ExactPath.Only(route.Path, context => MintAsync(context, dialect, route)));
+            routes.MapMethods(route.Path, [route.Method], ExactPath.Only(route.Path, context => MintAsync(context, dialect, route))).WithMetadata(SocketThread.Stays);
         }
         foreach (var route in dialect.Changes)
         {
-            routes.MapMethods(route.Path, [route.Method], context => ChangeAsync(context, dialect, route));
+            routes.MapMethods(route.Path, [route.Method], context => ChangeAsync(context, dialect, route)).WithMetadata(SocketThread.Stays);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Compression;
 using Microsoft.AspNetCore.Http.Features;
+using Postern.Server.Hosting;
 
 namespace Postern.Server.Flow;
 
@@ -30,6 +31,7 @@ internal static class RequestBody
         while (true)
         {
             var read = await reader.ReadAsync(context.RequestAborted);
+            await SocketThread.LeaveAsync();
             if (read.IsCompleted)
             {
                 var body = read.Buffer.ToArray();

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Postern.Server.Hosting;
 
 namespace Postern.Server.Flow;
 
@@ -26,7 +27,7 @@ internal sealed class ScannedStream(Stream client, Leash leash, RelayLimits limi
     {
         if (destination.IsEmpty && passable == taken && end == taken)
         {
-            return await client.ReadAsync(destination, cancellationToken);
+            return await ReceiveAsync(destination, cancellationToken);
         }
         while (passable == taken)
         {
@@ -35,7 +36,7 @@ internal sealed class ScannedStream(Stream client, Leash leash, RelayLimits limi
                 await Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken); // the leash has the word
             }
             MakeRoom();
-            var count = await client.ReadAsync(buffer.AsMemory(end), cancellationToken);
+            var count = await ReceiveAsync(buffer.AsMemory(end), cancellationToken);
             if (count == 0)
             {
                 return 0;
@@ -56,7 +57,11 @@ internal sealed class ScannedStream(Stream client, Leash leash, RelayLimits limi
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
         ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public override ValueTask WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default) => client.WriteAsync(source, cancellationToken);
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
+    {
+        var write = client.WriteAsync(source, cancellationToken);
+        return write.IsCompletedSuccessfully ? write : LeaveAsync(write);
+    }
 
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => client.WriteAsync(buffer, offset, count, cancellationToken);
 
@@ -67,6 +72,31 @@ internal sealed class ScannedStream(Stream client, Leash leash, RelayLimits limi
     public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
     public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
     public override void SetLength(long value) => throw new NotSupportedException();
+
+    // An agent's own code may block, as when it looks into the memory.
+    private async ValueTask<int> ReceiveAsync(Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await client.ReadAsync(destination, cancellationToken);
+        }
+        finally
+        {
+            await SocketThread.LeaveAsync();
+        }
+    }
+
+    private static async ValueTask LeaveAsync(ValueTask write)
+    {
+        try
+        {
+            await write;
+        }
+        finally
+        {
+            await SocketThread.LeaveAsync();
+        }
+    }
 
     private void Judge()
     {

@@ -1,9 +1,10 @@
 using System.Net.Sockets;
+using Postern.Server.Hosting;
 
 namespace Postern.Server.Flow;
 
 /// <summary>A socket's stream that tries to send at once: what the runtime keeps for a socket that has ever waited to send stays as long as it does.</summary>
-internal sealed class SocketStream : NetworkStream
+internal class SocketStream : NetworkStream
 {
     public SocketStream(Socket socket) : base(socket, ownsSocket: true) => socket.Blocking = false;
 
@@ -13,5 +14,21 @@ internal sealed class SocketStream : NetworkStream
         var sent = Socket.Send(buffer.Span, SocketFlags.None, out _);
         // No room, or an error, which comes again.
         return sent == buffer.Length ? ValueTask.CompletedTask : base.WriteAsync(buffer[sent..], cancellationToken);
+    }
+}
+
+/// <summary>As above; whoever reads it goes on in the pool: for TLS, whose checks of certificates may ask the network, and for clients of HTTP.</summary>
+internal sealed class PooledStream(Socket socket) : SocketStream(socket)
+{
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            return await base.ReadAsync(buffer, cancellationToken);
+        }
+        finally
+        {
+            await SocketThread.LeaveAsync();
+        }
     }
 }

@@ -62,7 +62,8 @@ internal static class Upstream
         Stream? stream = null;
         try
         {
-            stream = new SocketStream(await DialAsync(address.Host, address.Port, target.AllowPrivateAddresses, time.Token));
+            var socket = await DialAsync(address.Host, address.Port, target.AllowPrivateAddresses, time.Token);
+            stream = address.Tls ? new PooledStream(socket) : new SocketStream(socket);
             if (address.Tls) stream = await SecureAsync(stream, address, target, time.Token);
             return await OpenAsync(stream, address, target, time.Token);
         }

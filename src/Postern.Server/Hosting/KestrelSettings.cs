@@ -20,11 +20,15 @@ internal static class KestrelSettings
             if (options.Http is { } http) server.Listen(http, listen => listen.Protocols = HttpProtocols.Http1);
             if (options.Https is { } https) server.Listen(https, listen => Secure(listen, certificates ?? throw new InvalidOperationException("HTTPS needs certificates.")));
         });
-        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = static endpoint =>
+        builder.Services.Configure<SocketTransportOptions>(sockets =>
         {
-            var socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
-            DeadPeers.Watch(socket);
-            return socket;
+            sockets.UnsafePreferInlineScheduling = true;
+            sockets.CreateBoundListenSocket = static endpoint =>
+            {
+                var socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
+                DeadPeers.Watch(socket);
+                return socket;
+            };
         });
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.Shutdown.Grace + TimeSpan.FromSeconds(5));
     }

@@ -120,6 +120,7 @@ internal sealed class PosternHost : IAsyncDisposable
         AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         app.UseRouting();
+        SocketThread.Use(app);
         app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
         var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
         app.Lifetime.ApplicationStopped.Register(media.Dispose);

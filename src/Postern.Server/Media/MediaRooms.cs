@@ -59,5 +59,5 @@ internal sealed class MediaRooms(PosternOptions options, ILogger<MediaRooms> log
     }
 
     private static async ValueTask<Stream> DialAsync(SocketsHttpConnectionContext context, PosternOptions options, CancellationToken ct) =>
-        new NetworkStream(await Flow.Upstream.DialAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, options.Agents.AllowPrivateUpstreams, ct), ownsSocket: true);
+        new Flow.PooledStream(await Flow.Upstream.DialAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, options.Agents.AllowPrivateUpstreams, ct));
 }

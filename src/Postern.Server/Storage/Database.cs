@@ -4,6 +4,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 using Npgsql;
+using Postern.Server.Hosting;
 using SQLitePCL;
 
 namespace Postern.Server.Storage;
@@ -56,7 +57,11 @@ internal sealed class Database : IAsyncDisposable
 
     /// <summary>An open connection with the settings that durability rests on.</summary>
     /// <exception cref="StorageException">The database cannot be reached or used.</exception>
-    public DbConnection Open() => Open(again: true);
+    public DbConnection Open()
+    {
+        SocketThread.MustNotBe();
+        return Open(again: true);
+    }
 
     private DbConnection Open(bool again)
     {

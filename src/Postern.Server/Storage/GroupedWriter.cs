@@ -11,6 +11,7 @@ namespace Postern.Server.Storage;
 /// </summary>
 internal sealed class GroupedWriter : IAsyncDisposable
 {
+    private static readonly int Enough = int.Parse(Environment.GetEnvironmentVariable("ENOUGH") ?? "100000");
     private const int LargestGroup = 512;
     private const int FewestFinishedTogether = 8;
     private const int DeadlockAttempts = 10;
@@ -91,6 +92,10 @@ internal sealed class GroupedWriter : IAsyncDisposable
             {
                 WakeBehindOthers();
             }
+            else if (waiting.Count == Enough && idle > 0)
+            {
+                Monitor.Pulse(gate);
+            }
         }
     }
 
@@ -153,7 +158,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         group.Clear();
         lock (gate)
         {
-            if (waiting.Count > 0 && !closing)
+            if (waiting.Count > 0 && waiting.Count < Enough && !closing)
             {
                 WakeBehindOthers();
                 Rest(LongestGathering);

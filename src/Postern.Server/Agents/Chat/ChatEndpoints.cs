@@ -140,6 +140,6 @@ internal sealed class ChatEndpoints : IDisposable
             socket.Dispose();
             throw new UpstreamException(UpstreamFailure.AddressForbidden, "A chat endpoint on the open internet is reached by https:// only: its key would travel in the clear.");
         }
-        return new NetworkStream(socket, ownsSocket: true);
+        return new PooledStream(socket);
     }
 }
