@@ -225,6 +225,7 @@ internal sealed class Database : IAsyncDisposable
     private string Words(string text) => text
         .Replace("{text}", IsPostgres ? "text collate \"C\"" : "text", StringComparison.Ordinal)
         .Replace("{blob}", IsPostgres ? "bytea" : "blob", StringComparison.Ordinal)
+        .Replace("{clustered}", IsPostgres ? "" : " without rowid", StringComparison.Ordinal)
         .Replace("{identity}", IsPostgres ? "bigint generated always as identity primary key" : "integer primary key autoincrement", StringComparison.Ordinal);
 
     private static void Run(DbConnection connection, string sql, DbTransaction? transaction = null)
@@ -261,6 +262,8 @@ internal sealed class Database : IAsyncDisposable
                 raw.SetProvider(new SQLite3Provider_e_sqlite3());
                 raw.FreezeProvider();
                 _ = raw.sqlite3_libversion();
+                // No connection is used by two threads at once: SQLite need not lock each of its calls.
+                _ = raw.sqlite3_config(raw.SQLITE_CONFIG_MULTITHREAD);
                 sqliteLoaded = true;
             }
             catch (DllNotFoundException e)

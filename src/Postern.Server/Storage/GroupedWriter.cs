@@ -11,7 +11,6 @@ namespace Postern.Server.Storage;
 /// </summary>
 internal sealed class GroupedWriter : IAsyncDisposable
 {
-    private static readonly int Enough = int.Parse(Environment.GetEnvironmentVariable("ENOUGH") ?? "100000");
     private const int LargestGroup = 512;
     private const int FewestFinishedTogether = 8;
     private const int DeadlockAttempts = 10;
@@ -92,10 +91,6 @@ internal sealed class GroupedWriter : IAsyncDisposable
             {
                 WakeBehindOthers();
             }
-            else if (waiting.Count == Enough && idle > 0)
-            {
-                Monitor.Pulse(gate);
-            }
         }
     }
 
@@ -158,7 +153,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         group.Clear();
         lock (gate)
         {
-            if (waiting.Count > 0 && waiting.Count < Enough && !closing)
+            if (waiting.Count > 0 && !closing)
             {
                 WakeBehindOthers();
                 Rest(LongestGathering);

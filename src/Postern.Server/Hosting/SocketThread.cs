@@ -1,0 +1,51 @@
+using System.Diagnostics;
+using Microsoft.AspNetCore.Builder;
+
+namespace Postern.Server.Hosting;
+
+/// <summary>
+/// The threads on which the kernel's word comes that a socket is ready. What waits for it is called there and then: a change of threads
+/// costs a relayed frame more than all that is done with it. But while it runs, every other socket of that thread waits. So only what
+/// cannot block stays: the web server's reading and writing, the relay, and the routes marked so; all else goes on in the pool
+/// (decision 0016).
+/// </summary>
+internal sealed class SocketThread
+{
+    private const string InPlace = "DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS";
+    private const string Name = ".NET Sockets"; // the runtime's
+
+    /// <summary>Marks a route that begins where its request was read: its own code never blocks, the ledger's reads leave by themselves.</summary>
+    public static readonly SocketThread Stays = new();
+
+    private SocketThread()
+    {
+    }
+
+    /// <summary>What follows goes on in the pool.</summary>
+    public static ValueTask LeaveAsync() => Thread.CurrentThread.IsThreadPoolThread ? default : YieldAsync();
+
+    /// <summary>Has the runtime call what waits for a socket at once. Before the process has its first one; an environment that says otherwise is obeyed.</summary>
+    public static void HandleInPlace() => Environment.SetEnvironmentVariable(InPlace, Environment.GetEnvironmentVariable(InPlace) ?? "1");
+
+    /// <summary>Has every route that is not marked begin in the pool. Behind the routing.</summary>
+    public static void Use(IApplicationBuilder app) => app.Use((context, next) =>
+        context.GetEndpoint()?.Metadata.GetMetadata<SocketThread>() is null ? LeaveAsync(context, next) : next(context));
+
+    /// <summary>Nothing that may block is begun on such a thread; in builds for tests this notices.</summary>
+    [Conditional("DEBUG")]
+    public static void MustNotBe()
+    {
+        if (Thread.CurrentThread.Name == Name)
+        {
+            throw new InvalidOperationException("This may block, and would stop other sockets: leave their thread first.");
+        }
+    }
+
+    private static async ValueTask YieldAsync() => await Task.Yield();
+
+    private static async Task LeaveAsync(HttpContext context, RequestDelegate next)
+    {
+        await LeaveAsync();
+        await next(context);
+    }
+}
