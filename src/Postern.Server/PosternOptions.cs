@@ -125,7 +125,7 @@ internal sealed class RealtimeOptions
     [Setting("The agents that clients reach by a model's name, as NAME=AGENT separated by commas; the name `default`, or the only one, stands for none.")]
     public IReadOnlyList<string> Models { get; set; } = [];
 
-    [Setting("Whether every `session` field that a client secret is minted with is fixed, without being marked.")]
+    [Setting("Whether every `session` field that a client secret is minted with is fixed without being marked, in projects that do not say.")]
     public bool LockSession { get; set; }
 }
 
