@@ -124,6 +124,7 @@ internal sealed class PosternHost : IAsyncDisposable
 
         AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
+        TrustedProxies.Use(app, options);
         app.UseRouting();
         app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
         var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
