@@ -153,9 +153,9 @@ internal sealed class PosternHost : IAsyncDisposable
         }
         Dialects.Realtime.Calls.Map(app);
         var rest = new RestAccess(directory, limiter);
-        new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
+        new AgentsRest(rest, store.Agents, store.Cursors, store.Feed, options, clock).Map(app);
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
-        new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
+        new ConversationsRest(rest, store.Conversations, store.Cursors, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
         var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
         new UserConversationsRest(algolia, store.Conversations, store.Votes, directory, clock).Map(app);
