@@ -1,4 +1,3 @@
-using Postern.Core.Agents;
 using Postern.Core.Projects;
 using Postern.Server.Flow;
 using Postern.Server.Storage;
