@@ -78,27 +78,10 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
         {
             return Refuse(request, presented.Credential, new Denial(DenialReason.AgentUnknown, request.Agent?.Value), now);
         }
-        if (SessionPolicy.Decide(agent, presented.Credential, request, now).IsDenied(out denial, out var terms))
+        if (SessionPolicy.Decide(agent, presented.Credential, request, now).IsDenied(out denial, out var terms)
+            || (await RecallAsync(presented.Credential, terms, now)).IsDenied(out denial, out terms))
         {
             return Refuse(request, presented.Credential, denial, now);
-        }
-        if (presented.Credential is { Grant.HasFixed: true } locked)
-        {
-            terms = terms with { Fixed = await ledger.ReadFixedAsync(locked.Id) };
-            if (terms.Fixed.IsEmpty)
-            {
-                // Their row is gone, as after an old backup was restored: opening would drop the lock without a word.
-                return Refuse(request, locked, new Denial(DenialReason.Unavailable, "the fixed values are not in the ledger"), now);
-            }
-        }
-        if (presented.Credential is { Grant: { MaxDuration: { } longest, Uses: not 1 } } counted && counted.Kind.CountsTime())
-        {
-            var left = longest - await ledger.ReadSpentAsync(counted.Id, now);
-            if (left <= TimeSpan.Zero)
-            {
-                return Refuse(request, counted, new Denial(DenialReason.AlreadyUsed, "its time is spent"), now);
-            }
-            terms = now + left < terms.EndBy ? terms with { EndBy = now + left } : terms;
         }
         var session = new Session(presented.Credential?.Grant.ConversationId ?? Session.CreateId(now), agent, presented.Credential, terms, now);
         return await ledger.OpenAsync(session, Started(request, session)) is { } reason
@@ -203,6 +186,27 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
                 : new Presented(Standing(caller, agent, now), agent);
         }
         return new Presented(null, request.Agent is { } id ? directory.Find(id) : null);
+    }
+
+    // What of the terms the ledger alone knows: the values that the mint fixed, and the time that earlier sessions have left.
+    private async ValueTask<Decision<SessionTerms>> RecallAsync(VerifiedCredential? credential, SessionTerms terms, DateTimeOffset now)
+    {
+        if (credential is { Grant.HasFixed: true })
+        {
+            terms = terms with { Fixed = await ledger.ReadFixedAsync(credential.Id) };
+            if (terms.Fixed.IsEmpty)
+            {
+                // Their row is gone, as after an old backup was restored: opening would drop the lock without a word.
+                return new Denial(DenialReason.Unavailable, "the fixed values are not in the ledger");
+            }
+        }
+        if (credential is { Grant: { MaxDuration: { } longest, Uses: not 1 } } && credential.Kind.CountsTime())
+        {
+            var endBy = now + longest - await ledger.ReadSpentAsync(credential.Id, now);
+            return endBy <= now ? new Denial(DenialReason.AlreadyUsed, "its time is spent")
+                : endBy < terms.EndBy ? terms with { EndBy = endBy } : terms;
+        }
+        return terms;
     }
 
     private async Task<Decision<VerifiedCredential>> VerifyAsync(CredentialText text, CredentialKind kind, DateTimeOffset now)

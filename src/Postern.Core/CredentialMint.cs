@@ -32,6 +32,8 @@ public sealed record MintRequest(string? Key, AgentId? Agent, CredentialKind Kin
     public bool FixConversation { get; init; }
     /// <summary>What no client can change.</summary>
     public FixedValues Fixed { get; init; } = FixedValues.None;
+    /// <summary>It says values and not which of them are fixed: the project decides.</summary>
+    public bool Unmarked { get; init; }
     /// <summary>The participant's name for people, where a kind shows one.</summary>
     public string? Label { get; init; }
     /// <summary>The route serves pages without a key, for public agents only; the origin is then judged at the mint.</summary>
@@ -172,9 +174,10 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
             Subject = credential.Grant.Subject, Session = credential.Grant.ConversationId, Address = request.Address, Detail = GrantText.Write(credential.Kind, credential.Grant),
         };
         var signed = credential.Kind.IsSigned();
-        return signed && request.Fixed.IsEmpty
+        var values = request.Unmarked && directory.LocksSessions(credential.Grant.Project) ? request.Fixed.WithoutDefaults() : request.Fixed;
+        return signed && values.IsEmpty
             ? ledger.RecordAsync(entry)
-            : ledger.IssueAsync(credential, key?.Id ?? "", signed ? null : Hash(credential.Text.Value), request.Fixed, entry);
+            : ledger.IssueAsync(credential, key?.Id ?? "", signed ? null : Hash(credential.Text.Value), values, entry);
     }
 
     private static AuditEvent Note(string name, ApiKey key, StoredCredential stored, string? address, DateTimeOffset now) => new(now, name)

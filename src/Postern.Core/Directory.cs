@@ -21,6 +21,7 @@ public sealed class Directory(KeyRing ring)
     private readonly ConcurrentDictionary<CredentialId, DateTimeOffset> revoked = new();
     private readonly ConcurrentDictionary<string, UserTokenKey> userTokenKeys = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<(ProjectId, string), DateTimeOffset> cutOffs = new();
+    private readonly ConcurrentDictionary<ProjectId, bool> locking = new();
     private volatile KeyRing ring = ring;
 
     /// <summary>The signing keys.</summary>
@@ -62,6 +63,12 @@ public sealed class Directory(KeyRing ring)
             }
         }
     }
+
+    /// <summary>Whether all is fixed that a mint of the project says of a session, where it does not say what is.</summary>
+    public bool LocksSessions(ProjectId project) => locking.GetValueOrDefault(project);
+
+    /// <summary>Sets whether all is fixed that a mint of the project says of a session.</summary>
+    public void LockSessions(ProjectId project, bool all) => locking[project] = all;
 
     /// <summary>Refuses a credential from now on; <paramref name="until"/> it would have been valid at the longest.</summary>
     public void Revoke(CredentialId id, DateTimeOffset until) => revoked[id] = until;

@@ -20,6 +20,9 @@ internal sealed class PosternOptions
     [Setting("Further host names this server answers to, separated by commas; IP addresses, localhost and the public address always are.")]
     public IReadOnlyList<string> AllowedHosts { get; init; } = [];
 
+    [Setting("The proxies in front of this server, as addresses or networks such as `10.0.0.0/8`, separated by commas: a client's address is then the last one of their `X-Forwarded-For` that is none of theirs. Nobody else's header is read.")]
+    public IReadOnlyList<string> TrustedProxies { get; init; } = [];
+
     [Setting("The folder for the embedded database, the secrets key and the development certificate.",
         DefaultText = "`postern` in the user's data folder, such as `~/.local/share/postern`")]
     public string Data { get; init; } = DataFolder.OfUser();
@@ -125,7 +128,7 @@ internal sealed class RealtimeOptions
     [Setting("The agents that clients reach by a model's name, as NAME=AGENT separated by commas; the name `default`, or the only one, stands for none.")]
     public IReadOnlyList<string> Models { get; set; } = [];
 
-    [Setting("Whether every `session` field that a client secret is minted with is fixed, without being marked.")]
+    [Setting("Whether every `session` field that a client secret is minted with is fixed without being marked, in projects that do not say.")]
     public bool LockSession { get; set; }
 }
 

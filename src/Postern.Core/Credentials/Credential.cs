@@ -59,6 +59,9 @@ public sealed record FixedValues(IReadOnlyDictionary<string, JsonElement> Variab
 
     /// <summary>Whether nothing is said.</summary>
     public bool IsEmpty => Variables.Count == 0 && Fields.Count == 0 && Defaults.Count == 0;
+
+    /// <summary>The same with nothing that the client may change.</summary>
+    public FixedValues WithoutDefaults() => new(Variables, Fields.Concat(Defaults).ToDictionary(StringComparer.Ordinal));
 }
 
 /// <summary>A credential as the ledger keeps it: never its text.</summary>

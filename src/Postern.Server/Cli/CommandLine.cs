@@ -23,6 +23,16 @@ internal sealed class CommandLine
     /// <summary>The value of one of the command's own options, null when it was not given.</summary>
     public string? Option(string name) => Options(name).FirstOrDefault();
 
+    /// <summary>An option that is said with yes or no; null when it was not given.</summary>
+    /// <exception cref="RefusedException">With exit code 2, for any other word.</exception>
+    public bool? Flag(string name) => Option(name) switch
+    {
+        null => null,
+        "yes" => true,
+        "no" => false,
+        _ => throw new RefusedException($"{name} is yes or no.", RefusedException.Usage),
+    };
+
     /// <summary>The values of an option that may be given more than once, in their order.</summary>
     public IEnumerable<string> Options(string name) => own.Where(option => option.Name == name).Select(option => option.Value);
 

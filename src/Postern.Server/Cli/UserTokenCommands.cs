@@ -13,12 +13,7 @@ internal static class UserTokenCommands
 
     public static async Task<int> CreateAsync(CommandContext context)
     {
-        var encodes = context.Line.Option("--signer-encodes-json") switch
-        {
-            null or "no" => false,
-            "yes" => true,
-            _ => throw new RefusedException("--signer-encodes-json is yes or no.", RefusedException.Usage),
-        };
+        var encodes = context.Line.Flag("--signer-encodes-json") is true;
         var value = Environment.GetEnvironmentVariable(Imported) is { Length: > 0 } given ? given : null;
         if (value is not null && UserTokenSecret.WhyRefused(value) is { } weak)
         {

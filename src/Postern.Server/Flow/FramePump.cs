@@ -30,7 +30,8 @@ internal sealed class FramePump(
     /// <summary>Ends when this side has closed or gone, or nobody needs to hear it any more. Never fails.</summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
 
-    public bool InMessage => scanner.InMessage;
+    /// <summary>Whether the destination stands within a message.</summary>
+    public bool InMessage => hold is null && scanner.InMessage;
 
     // What is held back passes in whole messages: the destination always stands between two frames.
     private bool AtEdge => hold is not null || scanner.AtEdge;

@@ -4,7 +4,7 @@ using Postern.Core.Sessions;
 namespace Postern.Server.Flow;
 
 /// <summary>
-/// Holds a client's frames back until their message is whole and has been judged; control frames pass at once. What it is given has
+/// Holds one side's frames back until their message is whole and has been judged; control frames pass at once. What it is given has
 /// passed the scanner: the frames are well-formed and within the limits.
 /// </summary>
 /// <param name="judge">Decides about each message.</param>
@@ -12,12 +12,17 @@ namespace Postern.Server.Flow;
 /// <param name="expect">Waits for the upstream's answer to a message that passes now; null likewise.</param>
 internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judge, Func<byte[], ValueTask>? answer, Func<Unanswered, ValueTask>? expect) : IDisposable
 {
+    private bool toClient;
     private byte[] buffer = [];     // [handed out][frames of the message][bytes not looked at yet]
     private int given;
     private int kept;
     private int end;
     private Opcode kind;
     private bool inMessage;
+
+    /// <summary>Holds an upstream's frames back instead, until they have been put into the client's words.</summary>
+    public static MessageHold Translating(Func<ReadOnlyMemory<byte>, byte[]?> translate) =>
+        new((isText, message) => new Passage(isText ? translate(message) : null, []), null, null) { toClient = true };
 
     /// <summary>Set by a message that ends the session; nothing passes any more.</summary>
     public SessionEnd? Fault { get; private set; }
@@ -74,7 +79,7 @@ internal sealed class MessageHold(Func<bool, ReadOnlyMemory<byte>, Passage> judg
             }
             if (instead.Length > 0)
             {
-                return Frames.MaskedText(instead);
+                return toClient ? Frames.Text(instead) : Frames.MaskedText(instead);
             }
         }
         return default;

@@ -9,6 +9,9 @@ internal sealed record RelayRule(Func<bool, ReadOnlyMemory<byte>, Passage> Judge
     /// <summary>What the upstream is told before anything of the client's; null for nothing.</summary>
     public byte[]? Greeting { get; init; }
 
+    /// <summary>What the client is told in place of a text message of the upstream; where that is null, it passes as it came.</summary>
+    public Func<ReadOnlyMemory<byte>, byte[]?>? Translate { get; init; }
+
     /// <summary>Whether <see cref="Judge"/> ever answers; else nothing is put in between the upstream's messages.</summary>
     public bool Answers { get; init; } = true;
 

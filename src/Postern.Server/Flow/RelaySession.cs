@@ -50,7 +50,7 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
             : new MessageHold(rule.Judge, inserter.InsertAsync, unanswered => inserter.ExpectAsync(unanswered, clock, over.Token));
         (this.client, this.upstream, this.leash) = ((Stream?)inserter ?? client, upstream, leash);
         up = new(this, true, client, upstream.Stream, new(true, limits, clock.TimestampFrequency), activity, over.Token, hold);
-        down = new(this, false, upstream.Stream, this.client, new(false, limits, clock.TimestampFrequency), activity, over.Token);
+        down = new(this, false, upstream.Stream, this.client, new(false, limits, clock.TimestampFrequency), activity, over.Token, rule?.Translate is { } translate ? MessageHold.Translating(translate) : null);
         var watch = timers.Observe(leash, activity, limits);
         leash.OnEnd(LeashEnded);
         // Started here and not in an async method, whose state would keep the first bytes for as long as the session lives.

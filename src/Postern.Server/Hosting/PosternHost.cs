@@ -25,12 +25,13 @@ internal sealed class PosternHost : IAsyncDisposable
     private readonly CertificateSource? certificates;
     private readonly LiveSessions live;
     private readonly DailySweep sweep;
+    private readonly Heartbeat heartbeat;
     private readonly PosternOptions options;
     private readonly TimeProvider clock;
 
     private PosternHost(
-        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, DailySweep sweep, PosternOptions options, TimeProvider clock) =>
-        (this.app, this.node, this.store, this.certificates, this.live, this.sweep, this.options, this.clock) = (app, node, store, certificates, live, sweep, options, clock);
+        WebApplication app, NodeFile node, Store store, CertificateSource? certificates, LiveSessions live, DailySweep sweep, Heartbeat heartbeat, PosternOptions options, TimeProvider clock) =>
+        (this.app, this.node, this.store, this.certificates, this.live, this.sweep, this.heartbeat, this.options, this.clock) = (app, node, store, certificates, live, sweep, heartbeat, options, clock);
 
     /// <summary>The API key that the first start made; null at every later start.</summary>
     public string? FirstKey { get; private init; }
@@ -74,9 +75,12 @@ internal sealed class PosternHost : IAsyncDisposable
             store.Feed.Changed += (kind, id) => EndBy(live, directory, kind, id);
             Map(app, options, store, directory, ledger, live, clock);
             store.Feed.Start();
+            var heartbeat = new Heartbeat(store.Writer, node.Name, clock);
+            await heartbeat.BeatAsync(); // before the first session: others may have found this node dead
             await app.StartAsync();
+            heartbeat.Start();
             var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
-            return new PosternHost(app, node, store, certificates, live, sweep, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
+            return new PosternHost(app, node, store, certificates, live, sweep, heartbeat, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch
         {
@@ -103,6 +107,7 @@ internal sealed class PosternHost : IAsyncDisposable
             await app.StopAsync(grace.Token);
         }
         await sweep.DisposeAsync();
+        await heartbeat.DisposeAsync();
         await app.DisposeAsync();
         certificates?.Dispose();
         await store.DisposeAsync();
@@ -119,6 +124,7 @@ internal sealed class PosternHost : IAsyncDisposable
 
         AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
+        TrustedProxies.Use(app, options);
         app.UseRouting();
         SocketThread.Use(app);
         app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
@@ -148,9 +154,9 @@ internal sealed class PosternHost : IAsyncDisposable
         }
         Dialects.Realtime.Calls.Map(app);
         var rest = new RestAccess(directory, limiter);
-        new AgentsRest(rest, store.Agents, store.Feed, options, clock).Map(app);
+        new AgentsRest(rest, store.Agents, store.Cursors, store.Feed, options, clock).Map(app);
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
-        new ConversationsRest(rest, store.Conversations, directory, address, clock).Map(app);
+        new ConversationsRest(rest, store.Conversations, store.Cursors, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
         var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
         new UserConversationsRest(algolia, store.Conversations, store.Votes, directory, clock).Map(app);

@@ -23,6 +23,8 @@ internal static class StartChecks
         { Certificate: { CertificatePath: "", KeyPath: not "" } } => "Certificate:KeyPath is set without Certificate:CertificatePath: set both or neither.",
         { Certificate: { CertificatePath: not "", KeyPath: "" } } => "Certificate:CertificatePath is set without Certificate:KeyPath: set both or neither.",
         { Realtime.Models: var models } when Dialects.Realtime.ModelNames.Problem(models) is { } problem => problem,
+        { TrustedProxies: var proxies } when proxies.FirstOrDefault(text => TrustedProxies.Parse(text) is null) is { } wrong =>
+            $"TrustedProxies has the entry {wrong}: write an address such as 127.0.0.1, or a network such as 10.0.0.0/8 that is not everybody.",
         { Data: "" } => "The setting Data is empty: name a folder, or leave it out for the user's own.",
         _ => null,
     };

@@ -37,8 +37,13 @@ internal enum AgentOrder { Created, Name, CallsOfAWeek }
 /// <summary>Which agents to list. <paramref name="After"/> is the last one of the page before.</summary>
 internal sealed record AgentQuery(ProjectId Project, string Search, bool Descending, AgentOrder Order, int Limit, (string Sort, string Id)? After);
 
-/// <summary>A project's own settings for new agents; null is the installation's.</summary>
-internal sealed record ProjectDefaults(string? Dialect, string? Access);
+/// <summary>A project's own settings, for new agents and for mints; null is the installation's.</summary>
+/// <param name="LockSession">Whether all is fixed that a mint says of a session, where it does not say what is.</param>
+internal sealed record ProjectDefaults(string? Dialect, string? Access, bool? LockSession)
+{
+    /// <summary>Names a project in the change table.</summary>
+    public const string Change = "project";
+}
 
 /// <summary>Agents in SQL. Every change carries its audit row and its change number.</summary>
 internal sealed class AgentStore(Database database, GroupedWriter writer, SecretBox secrets, TimeProvider clock)
@@ -95,28 +100,32 @@ internal sealed class AgentStore(Database database, GroupedWriter writer, Secret
     /// <summary>The agent of this id, of whatever project.</summary>
     public AgentRow? Read(AgentId id) => WithTexts(ReadRows($"select {Columns} from agent where id = $1", id.Value)).SingleOrDefault();
 
-    /// <summary>What the project says about its new agents.</summary>
-    public ProjectDefaults ReadDefaults(ProjectId project)
-    {
-        using var connection = database.Open();
-        using var command = Database.Command(connection, "select dialect, default_access from project where id = $1", project.Value);
-        using var reader = command.ExecuteReader();
-        return reader.Read() ? new ProjectDefaults(reader.Text(0), reader.Text(1)) : new ProjectDefaults(null, null);
-    }
+    /// <summary>What the project says.</summary>
+    public ProjectDefaults ReadDefaults(ProjectId project) => ReadDefaults().FirstOrDefault(one => one.Project == project).Defaults ?? new ProjectDefaults(null, null, null);
 
-    /// <summary>Sets what the project says about its new agents; false when there is no such project.</summary>
+    /// <summary>What every project says.</summary>
+    public IReadOnlyList<(ProjectId Project, ProjectDefaults Defaults)> ReadDefaults() => database.Query(
+        "select id, dialect, default_access, lock_session from project",
+        static reader => (new ProjectId(reader.GetString(0)), new ProjectDefaults(reader.Text(1), reader.Text(2), reader.IsDBNull(3) ? null : reader.GetInt64(3) != 0)));
+
+    /// <summary>Sets what the project says; false when there is no such project.</summary>
     public Task<bool> SetDefaultsAsync(ProjectId project, ProjectDefaults defaults) => writer.WriteAsync(transaction =>
     {
-        if (transaction.Execute("update project set dialect = $1, default_access = $2 where id = $3", defaults.Dialect, defaults.Access, project.Value) == 0)
+        transaction.LockDirectory();
+        if (transaction.Execute("update project set dialect = $1, default_access = $2, lock_session = $3 where id = $4",
+            defaults.Dialect, defaults.Access, defaults.LockSession is { } all ? all ? 1 : 0 : null, project.Value) == 0)
         {
             return false;
         }
+        transaction.Changed(ProjectDefaults.Change, project.Value);
         transaction.Audit(new AuditEvent(clock.GetUtcNow(), AuditNames.ProjectChanged)
         {
-            Project = project, Detail = $"dialect {defaults.Dialect ?? "of the settings"}, access {defaults.Access ?? "of the settings"}",
+            Project = project, Detail = $"dialect {defaults.Dialect ?? "of the settings"}, access {defaults.Access ?? "of the settings"}, sessions {Locking(defaults.LockSession)}",
         });
         return true;
     });
+
+    private static string Locking(bool? all) => all switch { null => "as in the settings", true => "fixed by their mint", false => "open" };
 
     /// <summary>All agents of all projects.</summary>
     public IEnumerable<AgentRow> ReadAll() => WithTexts(ReadRows($"select {Columns} from agent order by created_at, id"));

@@ -52,6 +52,7 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
         {
             Put(row);
         }
+        PutProjects();
         FreshAt = clock.GetUtcNow();
         return directory;
     }
@@ -117,7 +118,7 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
     private void ApplyAll()
     {
         var now = clock.GetUtcNow();
-        var all = new List<(string Kind, string Id)> { ("signing_key", "") };
+        var all = new List<(string Kind, string Id)> { ("signing_key", ""), (ProjectDefaults.Change, "") };
         all.AddRange(keys.ReadApiKeys().Select(key => ("key", key.Id)));
         all.AddRange(directory!.Agents.Concat(agents.ReadAll().Select(row => row.Id)).Distinct().Select(id => ("agent", id.Value)));
         all.AddRange(directory.UserTokenKeys.Concat(userTokenKeys.ReadAll().Select(row => row.Id)).Distinct().Select(id => (UserTokenKeyStore.KeyChange, id)));
@@ -159,9 +160,20 @@ internal sealed class DirectoryFeed(Database database, AgentStore agents, KeySto
             case UserTokenKeyStore.CutOffChange:
                 directory!.CutOff(new ProjectId(id[..id.IndexOf('\n', StringComparison.Ordinal)]), id[(id.IndexOf('\n', StringComparison.Ordinal) + 1)..], null);
                 break;
+            case ProjectDefaults.Change:
+                PutProjects();
+                break;
             case "signing_key" when keys.ReadRing() is { } ring:
                 directory!.Ring = ring;
                 break;
+        }
+    }
+
+    private void PutProjects()
+    {
+        foreach (var (project, defaults) in agents.ReadDefaults())
+        {
+            directory!.LockSessions(project, defaults.LockSession ?? options.Realtime.LockSession);
         }
     }
 

@@ -20,7 +20,10 @@ internal sealed class SecretBox(byte[] key)
     /// The box of one thing among very many, under a key that only this name leads to: nonces drawn at random must not meet, and of
     /// one key's they would after some billions of texts (SP 800-38D, 8.3).
     /// </summary>
-    public SecretBox For(string name) => new(HKDF.DeriveKey(HashAlgorithmName.SHA256, key, KeyLength, info: Encoding.UTF8.GetBytes(name)));
+    public SecretBox For(string name) => new(KeyFor(name));
+
+    /// <summary>A key that only this name leads to.</summary>
+    public byte[] KeyFor(string name) => HKDF.DeriveKey(HashAlgorithmName.SHA256, key, KeyLength, info: Encoding.UTF8.GetBytes(name));
 
     /// <summary>Version, nonce, tag, ciphertext.</summary>
     public byte[] Seal(string name, ReadOnlySpan<byte> secret)

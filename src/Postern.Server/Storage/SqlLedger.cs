@@ -13,6 +13,9 @@ internal sealed class SqlLedger(
 {
     private const long MillisecondsPerDay = 86_400_000;
 
+    // What a killed node has left open counts until the others find it dead; this node is not.
+    private const string Live = "ended_at is null and end_by > $2 and node not in (select name from node where dead = 1 and name <> $3)";
+
     public Task RecordAsync(AuditEvent entry) =>
         entry.Reason is not null && refusals.TryCount(entry, out var counted) ? counted : writer.RecordAsync(entry);
 
@@ -76,11 +79,11 @@ internal sealed class SqlLedger(
 
     private static bool HasLimits(Session session) => session.Agent.Limits is not { AtOnce: null, Daily: null };
 
-    // Nothing is written before a refusal. A session that a killed node has left open counts until its end or the node's next start.
+    // Nothing is written before a refusal.
     private DenialReason? WhyFull(WriteTransaction transaction, Session session, string? address, long now)
     {
         if (session.Credential is null && transaction.Count(
-            "select count(*) from session where public_address = $1 and ended_at is null and end_by > $2", address, now) >= publicSessionsPerAddress)
+            $"select count(*) from session where public_address = $1 and {Live}", address, now, node) >= publicSessionsPerAddress)
         {
             return DenialReason.TooManySessions;
         }
@@ -96,7 +99,7 @@ internal sealed class SqlLedger(
             returning sessions
             """, session.Agent.Id.Value, now / MillisecondsPerDay);
         return session.Agent.Limits.AtOnce is { } most && transaction.Count(
-                "select count(*) from session where agent_id = $1 and ended_at is null and end_by > $2", session.Agent.Id.Value, now) >= most ? DenialReason.TooManySessions
+                $"select count(*) from session where agent_id = $1 and {Live}", session.Agent.Id.Value, now, node) >= most ? DenialReason.TooManySessions
             : session.Agent.Limits.Daily is { } daily && today >= daily ? DenialReason.DailyLimitReached
             : null;
     }

@@ -23,6 +23,7 @@ internal sealed class Store : IAsyncDisposable
         var secrets = Secrets(options);
         Writer = new GroupedWriter(Database);
         Refusals = new RefusalCount(Writer, clock);
+        Cursors = new Cursors(secrets.KeyFor("list cursors"));
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
         Credentials = new CredentialStore(Database);
@@ -44,6 +45,7 @@ internal sealed class Store : IAsyncDisposable
     public Database Database { get; }
     public GroupedWriter Writer { get; }
     public RefusalCount Refusals { get; }
+    public Cursors Cursors { get; }
     public AgentStore Agents { get; }
     public KeyStore Keys { get; }
     public CredentialStore Credentials { get; }

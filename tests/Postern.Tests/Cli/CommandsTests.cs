@@ -50,6 +50,7 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [InlineData("agents set-upstream agent_echo http://a/v1 --model m", "https://")]
     [InlineData("agents set-upstream agent_echo ws://a --header nonsense", "'Name: value'")]
     [InlineData("projects set-defaults default --dialect convai", "--dialect is one of: elevenlabs, xuna")]
+    [InlineData("projects set-defaults default --lock-session maybe", "--lock-session is yes or no")]
     [InlineData("help nothing", "There is no command 'nothing'")]
     public async Task Command_ThatCannotBeUnderstood_Is2(string words, string sentence)
     {

@@ -18,6 +18,7 @@ public sealed class LeakTests : IDisposable
 
     [Fact]
     [Trait("attack", "B17")]
+    [Trait("attack", "C9")]
     public async Task Secrets_InLogsAndFiles_AreNowhere()
     {
         await using var process = Start();
@@ -28,6 +29,7 @@ public sealed class LeakTests : IDisposable
             using var minted = await client.PostAsync("/v1/credentials", TestPostern.Json($$"""{"kind":"{{kind}}","agent_id":"agent_echo"}"""), Cancel);
             var answer = JsonElement.Parse(await minted.Content.ReadAsStringAsync(Cancel));
             secrets.Add(answer.GetProperty("credential").GetString()!);
+            await PresentAsync(client, answer, kind);
             if (kind == "signed_url")
             {
                 using var socket = await ConnectTests.Open(answer.GetProperty("signed_url").GetString()!, null, "convai");
@@ -97,6 +99,22 @@ public sealed class LeakTests : IDisposable
     }
 
     public void Dispose() => System.IO.Directory.Delete(folder, recursive: true);
+
+    // In every slot that takes the kind, once as it is and once spoiled: what is refused is told in the log too.
+    private static async Task PresentAsync(HttpClient client, JsonElement minted, string kind)
+    {
+        var text = minted.GetProperty("credential").GetString()!;
+        var (root, bearer) = ($"ws{client.BaseAddress!.OriginalString.TrimEnd('/')[4..]}", kind == "signed_url" ? "bearer." : "xai-client-secret.");
+        foreach (var presented in new[] { text, text + "x" })
+        {
+            var path = kind == "signed_url" ? "/v1/convai/conversation?agent_id=agent_echo" : "/v1/realtime?agent_id=agent_echo";
+            using var offered = await ConnectTests.Open(root + path, null, kind == "signed_url" ? "convai" : "realtime", bearer + presented);
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/connect") { Content = TestPostern.Json("""{"character_id":"agent_echo"}""") };
+            request.Headers.Add("API-AUTH-TOKEN", presented);
+            using var answer = await client.SendAsync(request, Cancel);
+            Assert.True((int)answer.StatusCode is >= 400 and < 500, $"{kind}: {answer.StatusCode}");
+        }
+    }
 
     private PosternProcess Start() => PosternProcess.Start(folder,
         ["serve", "--http", "127.0.0.1:0", "--https", "off", "--data", Path.Combine(folder, "data"), "--log:level", "debug", "--agents:allow-private-upstreams", "true"],

@@ -29,7 +29,7 @@ internal sealed class ServerProcess : IDisposable
     public TimeSpan ReadyAfter { get; private set; }
 
     /// <summary>Starts it over a folder and waits until it is ready.</summary>
-    public static async Task<ServerProcess> StartAsync(string folder, string? database)
+    public static async Task<ServerProcess> StartAsync(string folder, string? database, string? secretsKey = null)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = folder };
         foreach (var argument in new[] { typeof(PosternOptions).Assembly.Location, "serve", "--http", "127.0.0.1:0", "--https", "off", "--data", folder })
@@ -39,6 +39,10 @@ internal sealed class ServerProcess : IDisposable
         start.Environment["POSTERN_API_KEY"] = Key;
         start.Environment["POSTERN__LOG__LEVEL"] = "error";
         start.Environment["POSTERN__LIMITS__REFUSALSPERADDRESSPERMINUTE"] = "1000000";
+        if (secretsKey is not null)
+        {
+            start.Environment["POSTERN__SECRETS__KEY"] = secretsKey;
+        }
         if (database is not null)
         {
             start.Environment["POSTERN__DATABASE"] = database;

@@ -155,9 +155,9 @@ public class ConnectTests
         return socket;
     }
 
-    internal static async Task<(int Code, string? Reason)> Refusal(string url, string? origin = null)
+    internal static async Task<(int Code, string? Reason)> Refusal(string url, string? origin = null, params string[] protocols)
     {
-        using var socket = await Open(url, origin, "convai");
+        using var socket = await Open(url, origin, ["convai", .. protocols]);
         Assert.Equal("convai", socket.SubProtocol);
         var result = await socket.ReceiveAsync(new byte[4096], Cancel);
         Assert.Equal(WebSocketMessageType.Close, result.MessageType);

@@ -62,6 +62,7 @@ public class SessionTests
 
     [Theory]
     [Trait("attack", "A20")]
+    [Trait("attack", "C9")]
     [InlineData("conversation_signature")]
     [InlineData("token")]
     [InlineData("bearer")]
@@ -75,7 +76,12 @@ public class SessionTests
         Assert.Equal("convai", socket.SubProtocol);
         await Send(socket, Hello);
         Assert.StartsWith("""{"type":"conversation_initiation_metadata",""", await ConnectTests.Text(socket), StringComparison.Ordinal);
+        // Offered alone it is selected by nobody: no secret is echoed.
+        using var alone = await ConnectTests.Open(postern.Address("agent_id=agent_echo"), null, "bearer." + text);
+        Assert.Null(alone.SubProtocol);
         var other = Credential(await postern.SignedUrlAsync());
+        Assert.Equal((3000, "Could not authorize the conversation: two different credentials were presented."),
+            await ConnectTests.Refusal(postern.Address($"token={text}"), protocols: "bearer." + other));
         Assert.Equal((3000, "Could not authorize the conversation: two different credentials were presented."),
             await ConnectTests.Refusal(postern.Address($"token={text}&conversation_signature={other}")));
     }

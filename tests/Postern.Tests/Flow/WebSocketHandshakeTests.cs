@@ -186,6 +186,7 @@ public class WebSocketHandshakeTests
     }
 
     [Fact]
+    [Trait("attack", "B17")]
     public async Task Accept_RequestWithACredential_LeavesNoneOfItWithTheConnection()
     {
         await using var upstream = new StubUpstream();

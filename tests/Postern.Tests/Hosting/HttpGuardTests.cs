@@ -183,6 +183,7 @@ public sealed class HttpGuardTests(GuardedServer server) : IClassFixture<Guarded
     [InlineData("/")]
     [InlineData("/nowhere")]
     [InlineData("/fail")]
+    [Trait("attack", "B17")]
     public async Task Answer_Headers_KeepItToItself(string path)
     {
         var answer = await server.SendAsync($"GET {path} HTTP/1.1\r\nHost: agents.example.com\r\nConnection: close\r\n\r\n");

@@ -29,6 +29,10 @@ public sealed class DirectoryFeedTests
             () => there.Agents.ChangeAsync(ProjectId.Default, new AgentId("agent_a"), null, "x", row => row with { Document = "{}" }),
             () => directory.Find(new AgentId("agent_a")) is { Access.Private: false });
         await ShowsAsync(() => there.Agents.DeleteAsync(ProjectId.Default, new AgentId("agent_a"), null), () => directory.Find(new AgentId("agent_a")) is null);
+        await there.Writer.WriteAsync(transaction => transaction.Execute("insert into project (id, name, created_at) values ('other', 'other', 0)"));
+        await ShowsAsync(() => there.Agents.SetDefaultsAsync(new ProjectId("other"), new Server.Storage.ProjectDefaults(null, null, true)), () => directory.LocksSessions(new ProjectId("other")));
+        Assert.False(directory.LocksSessions(ProjectId.Default));
+        Assert.True(there.Feed.Load(there.Keys.ReadRing()!).LocksSessions(new ProjectId("other")));
         Assert.True(here.Clock.GetUtcNow() - here.Feed.FreshAt < TimeSpan.FromSeconds(2));
     }
 

@@ -2,6 +2,7 @@ using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Audit;
 using Postern.Core.Sessions;
+using Postern.Server.Storage;
 using Postern.Tests.Credentials;
 
 namespace Postern.Tests.Storage;
@@ -99,6 +100,69 @@ public sealed class LedgerTests
 
         // The next day: what nobody ended is over by its time.
         Assert.Equal(4, (await RaceAsync(TimeSpan.FromDays(1))).Count);
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
+    [Trait("attack", "E6")]
+    public async Task Open_AgentWithLimits_CountsTheSessionsOfNodesThatBeat(Engine engine)
+    {
+        await using var database = await TestDatabase.CreateAsync(engine);
+        await using var one = await Node.StartAsync(database, "node-1");
+        await using var two = new Node(database.OpenMigrated(), "node-2");
+        await using var first = new Heartbeat(one.Writer, "node-1", one.Clock);
+        await using var second = new Heartbeat(two.Writer, "node-2", two.Clock);
+        async Task<bool> OpensAsync(Node node)
+        {
+            var session = Node.Session(null, null);
+            return await node.OpenAsync(session with { Agent = session.Agent with { Limits = new AgentLimits(TimeSpan.FromMinutes(10), AtOnce: 1) } });
+        }
+        async Task BeatAsync(Heartbeat heartbeat, int times)
+        {
+            for (var i = 0; i < times; i++) await heartbeat.BeatAsync();
+        }
+
+        Assert.True(await OpensAsync(one));
+        await BeatAsync(second, 5);
+        Assert.False(await OpensAsync(two)); // a node of an older version does not beat: its sessions count until their end
+        await BeatAsync(first, 1);
+        await BeatAsync(second, 2);
+        await BeatAsync(first, 1); // slow, not dead
+        await BeatAsync(second, 2);
+        Assert.False(await OpensAsync(two));
+        await BeatAsync(second, 1);
+        Assert.False(await OpensAsync(one)); // dead to others: its own sessions count with itself
+        Assert.True(await OpensAsync(two));
+        await BeatAsync(first, 1); // it was slower still: now both count
+        Assert.Equal(0, one.Scalar<long>("select sum(dead) from node"));
+        Assert.False(await OpensAsync(two));
+        Assert.False(await OpensAsync(one));
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
+    [Trait("attack", "E6")]
+    public async Task Heartbeat_WhileTheDatabaseIsAway_FindsNobodyDead(Engine engine)
+    {
+        await using var database = await TestDatabase.CreateAsync(engine);
+        await using var one = await Node.StartAsync(database, "node-1");
+        await using var two = new Node(database.OpenMigrated(), "node-2");
+        await using var first = new Heartbeat(one.Writer, "node-1", one.Clock);
+        await using var second = new Heartbeat(two.Writer, "node-2", two.Clock);
+        await first.BeatAsync();
+        await second.BeatAsync();
+        await one.Writer.WriteAsync(transaction => transaction.Execute("alter table node rename to away"));
+        for (var i = 0; i < 5; i++)
+        {
+            await Assert.ThrowsAsync<StorageException>(second.BeatAsync);
+        }
+        await one.Writer.WriteAsync(transaction => transaction.Execute("alter table away rename to node"));
+        await second.BeatAsync();
+        Assert.Equal(0, one.Scalar<long>("select sum(dead) from node"));
+        await second.BeatAsync();
+        Assert.Equal(1, one.Scalar<long>("select dead from node where name = 'node-1'"));
     }
 
     [Theory]

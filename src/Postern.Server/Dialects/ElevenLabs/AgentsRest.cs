@@ -8,7 +8,7 @@ namespace Postern.Server.Dialects.ElevenLabs;
 
 /// <summary>The agents REST of both vendors (contracts, section 4): checked before the key is, answered when it is durable and in force.</summary>
 internal sealed class AgentsRest(
-    RestAccess access, AgentStore store, DirectoryFeed feed, PosternOptions options, TimeProvider clock)
+    RestAccess access, AgentStore store, Cursors cursors, DirectoryFeed feed, PosternOptions options, TimeProvider clock)
 {
     private const string Path = "/v1/convai/agents";
     private const int MostSummaries = 100;
@@ -134,7 +134,7 @@ internal sealed class AgentsRest(
 
     private Task<HttpAnswer> ListAsync(HttpContext context)
     {
-        var (page, problems) = AgentPage.Read(WireRequest.From(context));
+        var (page, problems) = AgentPage.Read(WireRequest.From(context), cursors);
         if (problems.Count > 0)
         {
             return Task.FromResult(Wire.Invalid(problems));
@@ -143,7 +143,7 @@ internal sealed class AgentsRest(
         {
             return Task.FromResult(access.Refuse(context, denial));
         }
-        var (rows, next) = page.Fetch(store, key.Project);
+        var (rows, next) = page.Fetch(store, cursors, key.Project);
         return Task.FromResult(AgentAnswers.List(rows, next));
     }
 

@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Text;
-using Postern.Core.Credentials;
 using Postern.Core.Projects;
 using Postern.Server.Flow;
 using Postern.Server.Storage;
@@ -10,10 +8,11 @@ namespace Postern.Server.Dialects.ElevenLabs;
 /// <summary>Which conversations a list asks for, and where its page begins (contract, section 8).</summary>
 internal sealed record ConversationPage(ConversationQuery Query)
 {
+    private const string List = "conversations";
     private const int LongestText = 256;
 
     /// <summary>The page, and what is wrong with the query. What concerns nothing that Postern knows is accepted and narrows nothing.</summary>
-    public static (ConversationPage Page, IReadOnlyList<FieldProblem> Problems) Read(WireRequest request, DateTimeOffset now)
+    public static (ConversationPage Page, IReadOnlyList<FieldProblem> Problems) Read(WireRequest request, Cursors cursors, DateTimeOffset now)
     {
         var query = new QueryText(request);
         var page = new ConversationQuery(default, now, query.Number("page_size", 1, 100, 30))
@@ -23,16 +22,16 @@ internal sealed record ConversationPage(ConversationQuery Query)
             ShortestSeconds = query.Whole("call_duration_min_secs"), LongestSeconds = query.Whole("call_duration_max_secs"),
             LeastRating = query.Whole("rating_min"), BestRating = query.Whole("rating_max"), HasComment = query.Choice("has_feedback_comment"),
             TextOnly = query.Choice("text_only"), Ascending = query.Word("sort_direction", "desc", "asc") == "asc",
-            States = States(query), After = ReadCursor(query),
+            States = States(query), After = query.Cursor(cursors, List)?.Split(' ') is [var at, var id] ? (long.Parse(at, CultureInfo.InvariantCulture), id) : null,
         };
         return (new ConversationPage(page), query.Problems);
     }
 
     /// <summary>The page's conversations and the cursor of the next one.</summary>
-    public (IReadOnlyList<ConversationRow> Rows, string? Next) Fetch(ConversationStore store, ProjectId project)
+    public (IReadOnlyList<ConversationRow> Rows, string? Next) Fetch(ConversationStore store, Cursors cursors, ProjectId project)
     {
         var (rows, next) = store.List(Query with { Project = project });
-        return (rows, next is var (at, id) ? WriteCursor(at, id) : null);
+        return (rows, next is var (at, id) ? cursors.Write(List, string.Create(CultureInfo.InvariantCulture, $"{at} {id}")) : null);
     }
 
     // Both lists narrow; what a state is called is the vendor's business, which states there are is ours.
@@ -55,27 +54,6 @@ internal sealed record ConversationPage(ConversationQuery Query)
             return query.Text(name);
         }
         query.Refuse(name, $"Input should be a text of at most {LongestText} characters");
-        return null;
-    }
-
-    private static string WriteCursor(long startedAt, string id) =>
-        Base64Text.Encode(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{startedAt} {id}")));
-
-    // It says no more than where to go on; the project is the key's in every query.
-    private static (long StartedAt, string Id)? ReadCursor(QueryText query)
-    {
-        if (query.Text("cursor") is not { } cursor)
-        {
-            return null;
-        }
-        var bytes = new byte[cursor.Length];
-        if (Base64Text.TryDecode(Encoding.UTF8.GetBytes(cursor), bytes, out var length)
-            && Encoding.ASCII.GetString(bytes, 0, length).Split(' ') is [var time, var id]
-            && long.TryParse(time, NumberStyles.None, CultureInfo.InvariantCulture, out var at) && AgentIdText.IsValid(id))
-        {
-            return (at, id);
-        }
-        query.Refuse("cursor", "Not a cursor of this list: leave it out to begin anew");
         return null;
     }
 }

@@ -1,6 +1,4 @@
-using System.Text;
 using Postern.Core.Agents;
-using Postern.Core.Credentials;
 using Postern.Core.Projects;
 using Postern.Server.Flow;
 using Postern.Server.Hosting;
@@ -9,9 +7,10 @@ using Postern.Server.Storage;
 namespace Postern.Server.Dialects.ElevenLabs;
 
 /// <summary>The conversations REST of both vendors (contract, section 8), for whoever holds a key: what was said belongs to its project.</summary>
-internal sealed class ConversationsRest(RestAccess access, ConversationStore store, Core.Directory directory, ServerAddress address, TimeProvider clock)
+internal sealed class ConversationsRest(RestAccess access, ConversationStore store, Cursors cursors, Core.Directory directory, ServerAddress address, TimeProvider clock)
 {
     private const string Path = "/v1/convai/conversations";
+    private const string Users = "users";
 
     public void Map(IEndpointRouteBuilder routes)
     {
@@ -25,7 +24,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
     private Task<HttpAnswer> ListAsync(HttpContext context)
     {
         var now = clock.GetUtcNow();
-        var (page, problems) = ConversationPage.Read(WireRequest.From(context), now);
+        var (page, problems) = ConversationPage.Read(WireRequest.From(context), cursors, now);
         if (problems.Count > 0)
         {
             return Task.FromResult(Wire.Invalid(problems));
@@ -34,7 +33,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
         {
             return Task.FromResult(access.Refuse(context, denial));
         }
-        var (rows, next) = page.Fetch(store, key.Project);
+        var (rows, next) = page.Fetch(store, cursors, key.Project);
         return Task.FromResult(ConversationAnswers.List(rows, next, row => NameOf(key.Project, row.Owner.Agent), now));
     }
 
@@ -60,11 +59,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
         var query = new QueryText(WireRequest.From(context));
         var size = query.Number("page_size", 1, 100, 30);
         var search = query.Text("search") ?? "";
-        var after = query.Text("cursor") is { } cursor ? ReadCursor(cursor) : "";
-        if (after is null)
-        {
-            query.Refuse("cursor", "Not a cursor of this list: leave it out to begin anew");
-        }
+        var after = query.Cursor(cursors, Users) ?? "";
         if (search.Length > Subject.LongestBytes || search.Contains('\0', StringComparison.Ordinal))
         {
             query.Refuse("search", "Input should be a text of at most 256 characters");
@@ -77,8 +72,8 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
         {
             return Task.FromResult(access.Refuse(context, denial));
         }
-        var users = store.ListUsers(key.Project, search, after!, size + 1);
-        var next = users.Count > size ? Base64Text.Encode(Encoding.UTF8.GetBytes(users[size - 1].Id)) : null;
+        var users = store.ListUsers(key.Project, search, after, size + 1);
+        var next = users.Count > size ? cursors.Write(Users, users[size - 1].Id) : null;
         return Task.FromResult(ConversationAnswers.Users([.. users.Take(size)], next, user => NameOf(key.Project, user.LastAgent)));
     }
 
@@ -96,13 +91,6 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
     }
 
     private string? NameOf(ProjectId project, AgentId agent) => directory.Find(project, agent)?.Name;
-
-    private static string? ReadCursor(string cursor)
-    {
-        var bytes = new byte[cursor.Length];
-        return Base64Text.TryDecode(Encoding.UTF8.GetBytes(cursor), bytes, out var length) && System.Text.Unicode.Utf8.IsValid(bytes.AsSpan(0, length))
-            && Encoding.UTF8.GetString(bytes, 0, length) is var text && Subject.IsValid(text) ? text : null;
-    }
 
     private static string IdText(HttpContext context) => context.Request.RouteValues["id"] as string ?? "";
 }

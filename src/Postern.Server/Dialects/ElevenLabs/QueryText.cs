@@ -1,5 +1,6 @@
 using System.Globalization;
 using Postern.Server.Flow;
+using Postern.Server.Storage;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
@@ -43,6 +44,21 @@ internal sealed class QueryText(WireRequest request)
             problems.Add(FieldProblem.Value("Must be given once", "query", name));
         }
         return request.Parameter(name) is { Length: > 0 } text ? text : null;
+    }
+
+    /// <summary>Where a page of this list begins; null at the beginning.</summary>
+    public string? Cursor(Cursors cursors, string list)
+    {
+        if (Text("cursor") is not { } text)
+        {
+            return null;
+        }
+        if (cursors.Read(list, text) is not { } place)
+        {
+            Refuse("cursor", "Not a cursor of this list: leave it out to begin anew");
+            return null;
+        }
+        return place;
     }
 
     /// <summary>A parameter that may come any number of times.</summary>

@@ -81,6 +81,7 @@ internal sealed class MintForm
         return new MintRequest(key, agent, CredentialKind.ClientSecret, request.Address)
         {
             Dialect = RealtimeDialect.Restriction, Subject = user, StartWithin = startWithin, Uses = singleUse is true ? 1 : null, Origins = origins, Fixed = values,
+            Unmarked = Mark() is null,
             MaxDuration = duration is { } longest ? TimeSpan.FromSeconds(longest.GetInt32()) : null,
         };
     }
@@ -154,8 +155,8 @@ internal sealed class MintForm
             problem ??= "session: A field is given twice, in two forms.";
             return FixedValues.None;
         }
-        var mark = Said("fixed", [], JsonValueKind.True, JsonValueKind.False, JsonValueKind.Array);
-        var all = mark is { ValueKind: JsonValueKind.True } || (mark is null && request.Options.Realtime.LockSession);
+        var mark = Mark();
+        var all = mark is { ValueKind: JsonValueKind.True };
         var paths = mark is { ValueKind: JsonValueKind.Array } list ? [.. list.EnumerateArray().Select(Path)] : Array.Empty<string>();
         foreach (var path in paths.Where(path => !leaves.Any(field => SessionFields.IsWithin(field.Path, path))))
         {
@@ -167,6 +168,8 @@ internal sealed class MintForm
             Defaults = split[false].ToDictionary(field => field.Path, field => field.Value.Clone()),
         };
     }
+
+    private JsonElement? Mark() => Said("fixed", [], JsonValueKind.True, JsonValueKind.False, JsonValueKind.Array);
 
     private string Path(JsonElement item)
     {

@@ -104,7 +104,11 @@ internal sealed class RealtimeDialect : SocketDialect
 
     public override Decision<Opening> ReadOpening(Session session, ReadOnlyMemory<byte>? firstMessage) => Opening.None;
 
-    public override RelayRule Rule(Session session, DateTimeOffset now) => RelayLock.For(session, session.Agent.Dialect == Xai.Name, now);
+    public override RelayRule Rule(Session session, DateTimeOffset now)
+    {
+        var toXai = session.Agent.Dialect == Xai.Name;
+        return RelayLock.For(session, toXai, now) with { Translate = toXai == isXai ? null : message => TextEventNames.Translate(message, isXai) };
+    }
 
     public override Task<SessionEnd> TalkAsync(TalkContext talk) => new Talk(talk, isXai).RunAsync();
 

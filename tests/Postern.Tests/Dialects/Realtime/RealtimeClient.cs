@@ -73,7 +73,10 @@ internal sealed class RealtimeClient(ClientWebSocket socket) : IAsyncDisposable
     }
 
     /// <summary>The next event; null at the close, which <see cref="Closed"/> then tells.</summary>
-    public async Task<JsonElement?> NextAsync()
+    public async Task<JsonElement?> NextAsync() => await TextAsync() is { } text ? JsonElement.Parse(text) : null;
+
+    /// <summary>The same to the letter.</summary>
+    public async Task<string?> TextAsync()
     {
         using var time = new CancellationTokenSource(Longest);
         var message = new MemoryStream();
@@ -90,7 +93,7 @@ internal sealed class RealtimeClient(ClientWebSocket socket) : IAsyncDisposable
             message.Write(buffer, 0, result.Count);
             if (result.EndOfMessage)
             {
-                return JsonElement.Parse(message.ToArray());
+                return Encoding.UTF8.GetString(message.ToArray());
             }
         }
     }

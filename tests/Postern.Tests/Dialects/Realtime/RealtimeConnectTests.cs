@@ -15,6 +15,7 @@ public class RealtimeConnectTests
     [InlineData(false, "xai-client-secret.{0}|realtime", "realtime")]
     [InlineData(true, "realtime", "realtime")]
     [InlineData(true, "openai-insecure-api-key.{0}|realtime", "realtime")]
+    [Trait("attack", "C9")]
     public async Task Secret_InEveryPlaceOfTheContract_OpensWithTheRightEcho(bool asBearer, string? protocols, string? echo)
     {
         await using var postern = await TestPostern.StartAsync(RealtimeMintTests.WithModels);
@@ -62,6 +63,7 @@ public class RealtimeConnectTests
 
     [Fact]
     [Trait("attack", "A20")]
+    [Trait("attack", "C9")]
     public async Task TwoCredentials_InHeaderAndSubprotocol_AreRefused_ButTheSameTwiceIsOne()
     {
         await using var postern = await TestPostern.StartAsync();

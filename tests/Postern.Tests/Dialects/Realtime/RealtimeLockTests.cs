@@ -87,6 +87,36 @@ public class RealtimeLockTests
         Assert.Equal("Be brief.", Text((await loose.OneAsync("session.updated")).GetProperty("session"), "instructions"));
     }
 
+    [Theory]
+    [InlineData(false, "yes", "session.instructions")]
+    [InlineData(true, "no", null)]
+    public async Task Unmarked_Fields_AreFixed_AsTheProjectSaysAndNotTheServer(bool server, string project, string? refused)
+    {
+        await using var postern = await TestPostern.StartAsync((folder, https) =>
+        {
+            var options = TestPostern.Options(folder, https);
+            options.Realtime.LockSession = server;
+            return options;
+        });
+        Assert.Equal(server ? "session.instructions" : null, await RefusedAsync());
+        await using (var run = Cli.PosternProcess.Start(postern.Folder, ["projects", "set-defaults", "default", "--lock-session", project, "--data", postern.Folder]))
+        {
+            Assert.Equal(0, (await run.EndAsync()).ExitCode);
+        }
+        for (var time = System.Diagnostics.Stopwatch.StartNew(); await RefusedAsync() != refused;)
+        {
+            Assert.True(time.Elapsed < TimeSpan.FromSeconds(10), "the running server does not hear of it");
+            await Task.Delay(50, TestContext.Current.CancellationToken);
+        }
+
+        async Task<string?> RefusedAsync()
+        {
+            await using var client = await RealtimeTalkTests.OpenAsync(postern, mint: """{"agent_id":"agent_echo","session":{"instructions":"Be kind."}}""");
+            await client.SendAsync("""{"type":"session.update","session":{"instructions":"Be brief."}}""");
+            return (await client.UntilAsync("session.updated")).Where(one => Text(one, "type") == "error").Select(one => Refusal(one).Param).SingleOrDefault();
+        }
+    }
+
     internal static (string? Code, string? Param, string? Cause) Refusal(JsonElement one)
     {
         var error = one.GetProperty("error");

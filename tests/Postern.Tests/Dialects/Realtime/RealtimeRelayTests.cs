@@ -158,6 +158,43 @@ public class RealtimeRelayTests
         }
     }
 
+    [Theory]
+    [InlineData("xai", "openai-insecure-api-key.", "response.text.delta", "response.output_text.delta")]
+    [InlineData("xai", "openai-insecure-api-key.", "response.text.done", "response.output_text.done")]
+    [InlineData("realtime", "xai-client-secret.", "response.output_text.delta", "response.text.delta")]
+    [InlineData("realtime", "xai-client-secret.", "response.output_text.done", "response.text.done")]
+    [InlineData("xai", "xai-client-secret.", "response.text.delta", "response.text.delta")]
+    [InlineData("realtime", "openai-insecure-api-key.", "response.output_text.delta", "response.output_text.delta")]
+    [InlineData("xai", "openai-insecure-api-key.", "response.output_audio.delta", "response.output_audio.delta")]
+    public async Task TextEvents_OfTheOtherVendor_GetTheNameThatTheClientKnows(string upstreamSpeaks, string offers, string sent, string received)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await using var upstream = new StubUpstream();
+        var agent = await AgentAsync(postern, upstream);
+        await ChangeAsync(postern, $"/api/agents/{agent}/dialect", $$"""{"dialect":"{{upstreamSpeaks}}"}""");
+        var secret = await MintAsync(postern, $$"""{"agent_id":"{{agent}}"}""");
+        var connecting = ConnectAsync(postern, protocols: offers[0] == 'o' ? ["realtime", offers + secret] : [offers + secret]);
+        await using var wire = await upstream.OpenAsync();
+        await using var client = await connecting;
+        // In whatever order and spelling, in pieces with a ping between, and not where the name is somebody's words.
+        string Text(string type) => $$"""{ "delta":"{{sent}}", "part":{"type":"{{sent}}"}, "type" : "{{type}}", "event_id":"up1","n":1.50 }""";
+        var whole = Encoding.UTF8.GetBytes(Text(sent.Replace(".", "\\u002e", StringComparison.Ordinal)));
+        await wire.SendAsync(Opcode.Text, whole[..40], final: false, masked: false);
+        await wire.SendAsync(Opcode.Ping, [1], masked: false);
+        await wire.SendAsync(Opcode.Continuation, whole[40..], masked: false);
+        await wire.SendAsync("no JSON " + sent, masked: false);
+        await wire.SendAsync($$"""{"type":"{{sent}}"}""", masked: false);
+        await wire.SendAsync(Opcode.Binary, Encoding.UTF8.GetBytes($$"""{"type":"{{sent}}"}"""), masked: false);
+        await wire.SendAsync(Opcode.Close, [0x03, 0xe8, (byte)'b', (byte)'y', (byte)'e'], masked: false);
+
+        Assert.Equal(sent == received ? Encoding.UTF8.GetString(whole) : Text(received), await client.TextAsync());
+        Assert.Equal("no JSON " + sent, await client.TextAsync());
+        Assert.Equal($$"""{"type":"{{received}}"}""", await client.TextAsync());
+        Assert.Equal($$"""{"type":"{{sent}}"}""", await client.TextAsync());
+        Assert.Null(await client.NextAsync());
+        Assert.Equal((1000, "bye"), client.Closed);
+    }
+
     [Fact]
     public async Task RelayedSession_IsWarnedAndEndsInTheVendorsWords()
     {
