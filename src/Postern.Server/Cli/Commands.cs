@@ -14,7 +14,7 @@ internal static class Commands
         new("keys create", [], ["--project", "--name", "--scopes"], "Makes an API key and shows it once. Scopes: mint, agents_read, agents_write, conversations_read, admin, converse; all when left out. A page may be given a key that holds converse alone.", KeyCommands.CreateAsync),
         new("keys list", [], [], "Lists the API keys, without their texts.", KeyCommands.ListAsync),
         new("keys revoke", ["KEY_ID"], [], "Refuses an API key from now on.", KeyCommands.RevokeAsync),
-        new("keys rotate-signing", [], ["--keep"], "Signs with a new key from now on; what the old one signed is believed for --keep (24h).", KeyCommands.RotateAsync),
+        new("keys rotate-signing", [], ["--keep"], "Signs with a new key from now on; what former ones signed is believed for --keep (24h) at most; with --keep 0s no more at all.", KeyCommands.RotateAsync),
         new("user-token-keys create", [], ["--project", "--name", "--agents", "--signer-encodes-json"], "Makes a key for user tokens and shows its value; POSTERN_USER_TOKEN_SECRET holds a value of your own. --signer-encodes-json yes also takes further claims: never for a signer that writes JSON by hand, whose users could then become each other.", UserTokenCommands.CreateAsync),
         new("user-token-keys list", [], [], "Lists the keys for user tokens, without their values.", UserTokenCommands.ListAsync),
         new("user-token-keys delete", ["KEY_ID"], ["--project"], "Deletes a key for user tokens: its tokens are refused from now on.", UserTokenCommands.DeleteAsync),

@@ -79,7 +79,7 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
         return keys;
     }
 
-    /// <summary>Makes a new active signing key; the former one verifies for <paramref name="verifiesFor"/> more.</summary>
+    /// <summary>Makes a new active signing key; every former one verifies for <paramref name="verifiesFor"/> more at most.</summary>
     public async Task<string> RotateSigningKeyAsync(TimeSpan verifiesFor)
     {
         var now = clock.GetUtcNow();
@@ -88,7 +88,7 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
         {
             transaction.LockDirectory(); // two rotations at once would leave two active keys
             transaction.Execute("update signing_key set state = 'retired' where state = 'retiring' and verifies_until <= $1", now.ToUnixTimeMilliseconds());
-            transaction.Execute("update signing_key set state = 'retiring', verifies_until = $1 where state = 'active'", (now + verifiesFor).ToUnixTimeMilliseconds());
+            transaction.Execute("update signing_key set state = 'retiring', verifies_until = $1 where state = 'active' or (state = 'retiring' and verifies_until > $1)", (now + verifiesFor).ToUnixTimeMilliseconds());
             InsertSigningKey(transaction, id);
         });
         return id;
