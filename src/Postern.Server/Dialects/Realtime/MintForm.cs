@@ -175,7 +175,7 @@ internal sealed class MintForm
     private FixedValues Values()
     {
         var leaves = SessionFields.Leaves(session).Where(field => !NotConfiguration.Contains(field.Path.Split('.')[0])).ToList();
-        if (leaves.Select(field => field.Path).Distinct(StringComparer.OrdinalIgnoreCase).Count() < leaves.Count)
+        if (SessionFields.Twice(leaves) is not null)
         {
             problem ??= "session: A field is given twice, in two forms.";
             return FixedValues.None;
