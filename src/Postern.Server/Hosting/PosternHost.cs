@@ -40,7 +40,7 @@ internal sealed class PosternHost : IAsyncDisposable
     public string? FirstTryCode { get; private init; }
 
     /// <summary>The addresses that are listened on, such as <c>http://127.0.0.1:8080</c>.</summary>
-    public IReadOnlyList<string> Addresses => [.. app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
+    public IReadOnlyList<string> Addresses => AddressesOf(app);
 
     /// <summary>Everything that is mapped.</summary>
     public IEnumerable<Endpoint> Endpoints => ((IEndpointRouteBuilder)app).DataSources.SelectMany(source => source.Endpoints);
@@ -79,6 +79,7 @@ internal sealed class PosternHost : IAsyncDisposable
             await heartbeat.BeatAsync(); // before the first session: others may have found this node dead
             await app.StartAsync();
             heartbeat.Start();
+            node.Tell(AddressesOf(app));
             var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
             return new PosternHost(app, node, store, certificates, live, sweep, heartbeat, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
@@ -116,6 +117,8 @@ internal sealed class PosternHost : IAsyncDisposable
         await store.DisposeAsync();
         node.Dispose();
     }
+
+    private static IReadOnlyList<string> AddressesOf(WebApplication app) => [.. app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
 
     private static void Map(
         WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)

@@ -106,8 +106,54 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
         var before = await Server.SignedUrlAsync();
         var kept = await JsonAsync("keys", "rotate-signing", "--keep", "1h");
 
-        Assert.NotEmpty(kept.GetProperty("id").GetString()!);
-        Assert.NotEqual(before, await Server.SignedUrlAsync());
+        Assert.True(await Flow.SessionTests.Eventually(() => client.GetAsync("/v1/convai/agents", TestContext.Current.CancellationToken).Result.IsSuccessStatusCode)); // the server has heard of the key
+        using var made = await client.PostAsync("/v1/convai/agents/create", TestPostern.Json("""{"name":"shop's","conversation_config":{}}"""), TestContext.Current.CancellationToken);
+        Assert.True(made.IsSuccessStatusCode);
+        Assert.Equal("shop's", Assert.Single((await SayAsync("agents", "list", "--project", "shop")).EnumerateArray()).GetProperty("name").GetString());
+        using var another = await client.GetAsync("/v1/convai/conversation/get-signed-url?agent_id=agent_echo", TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.NotFound, another.StatusCode);
+
+        async Task<JsonElement> SayAsync(params string[] words)
+        {
+            var (code, output, errors) = await RunBareAsync([.. words, "--json", "--data", server.Folder]);
+            Assert.Equal((0, ""), (code, errors));
+            return JsonDocument.Parse(output).RootElement;
+        }
+    }
+
+    [Fact]
+    public async Task Try_BesideARunningServer_LinksToWhereItListens()
+    {
+        var server = await TestPostern.StartAsync();
+        var link = await LinkAsync(server.Folder);
+        Assert.StartsWith($"Works once, within 24 hours: {server.Http}/try#", link, StringComparison.Ordinal);
+
+        var copy = Directory.CreateTempSubdirectory("postern-try-");
+        try
+        {
+            foreach (var name in new[] { "postern.db", "postern.db-wal", "secrets.key", "addresses" }.Where(name => File.Exists(Path.Combine(server.Folder, name))))
+            {
+                await using var from = new FileStream(Path.Combine(server.Folder, name), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+                await using var to = File.Create(Path.Combine(copy.FullName, name));
+                await from.CopyToAsync(to, TestContext.Current.CancellationToken);
+            }
+            await File.WriteAllTextAsync(Path.Combine(copy.FullName, "node"), "node_of_before", TestContext.Current.CancellationToken);
+            // As a killed process leaves it: what it listened on is nowhere now.
+            Assert.StartsWith($"No server runs on {copy.FullName} now; ", await LinkAsync(copy.FullName), StringComparison.Ordinal);
+            Assert.Contains("http://127.0.0.1:18080/try#", await LinkAsync(copy.FullName, "--http", "127.0.0.1:18080"), StringComparison.Ordinal);
+        }
+        finally
+        {
+            await server.DisposeAsync();
+            copy.Delete(recursive: true);
+        }
+
+        static async Task<string> LinkAsync(string folder, params string[] more)
+        {
+            var (code, output, errors) = await RunBareAsync(["try", "--data", folder, .. more]);
+            Assert.Equal((0, ""), (code, errors));
+            return output;
+        }
     }
 
     [Fact]
