@@ -15,6 +15,32 @@ public class MintTests
     }
 
     [Theory]
+    [InlineData("203.0.113.9")]
+    [InlineData("203.0.113.9:443")]
+    [InlineData("localhost:1")]
+    [InlineData("pages.example")]
+    public async Task SignedUrl_WithoutAPublicAddress_NamesTheListenerWhateverTheHostHeaderSays(string host)
+    {
+        await using var postern = await TestPostern.StartAsync(static (folder, _) => new()
+        {
+            Http = new IPEndPoint(IPAddress.Loopback, 0), Https = null, Data = folder, Log = { Level = "warning" }, AllowedHosts = ["pages.example"],
+        });
+        foreach (var forwarded in new[] { false, true })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, $"{postern.Http}/v1/convai/conversation/get-signed-url?agent_id=agent_echo");
+            request.Headers.Host = host;
+            if (forwarded)
+            {
+                request.Headers.Add("X-Forwarded-Host", "evil.example");
+                request.Headers.Add("Forwarded", "host=evil.example;proto=https");
+            }
+            using var answer = await postern.Client.SendAsync(request, TestContext.Current.CancellationToken);
+            var url = (await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken)).GetProperty("signed_url").GetString();
+            Assert.StartsWith($"ws{postern.Http[4..]}/v1/convai/conversation?", url, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
     [InlineData("", null, 422, "Field required")]
     [InlineData("agent_id=agent_echo", null, 401, "needs_authorization")]
     [InlineData("agent_id=agent_echo", "pst_wrong", 401, "invalid_api_key")]
