@@ -20,11 +20,7 @@ internal static class UserTokenCommands
             throw new RefusedException($"{Imported}: {weak}.");
         }
         await using var store = context.OpenStore();
-        var project = ProjectOf(context);
-        if (!store.Keys.HasProject(project))
-        {
-            throw new RefusedException($"There is no project '{project}': the first start of the server creates 'default'.");
-        }
+        var project = ProjectCommands.Named(context, store);
         var agents = (context.Line.Option("--agents") ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(id => new AgentId(id)).ToImmutableArray();
         if (agents.FirstOrDefault(id => store.Agents.Read(id) is not { } row || row.Project != project) is { Value: { } unknown })
         {

@@ -19,6 +19,35 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
         return command.ExecuteScalar() is not null;
     }
 
+    /// <summary>Makes a project; false when there is one of this id.</summary>
+    public Task<bool> CreateProjectAsync(ProjectId project)
+    {
+        var now = clock.GetUtcNow();
+        return writer.WriteAsync(transaction =>
+        {
+            if (transaction.Execute("insert into project (id, name, created_at) values ($1, $1, $2) on conflict (id) do nothing", project.Value, now.ToUnixTimeMilliseconds()) == 0)
+            {
+                return false;
+            }
+            transaction.Audit(new AuditEvent(now, AuditNames.ProjectCreated) { Project = project });
+            return true;
+        });
+    }
+
+    /// <summary>All projects and when each was made.</summary>
+    public List<(ProjectId Id, DateTimeOffset CreatedAt)> ReadProjects()
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select id, created_at from project order by created_at, id");
+        using var reader = command.ExecuteReader();
+        var projects = new List<(ProjectId, DateTimeOffset)>();
+        while (reader.Read())
+        {
+            projects.Add((new ProjectId(reader.GetString(0)), reader.Time(1)));
+        }
+        return projects;
+    }
+
     /// <summary>Stores a key for <paramref name="text"/>, of which only the hash is kept.</summary>
     public async Task<ApiKey> CreateApiKeyAsync(ProjectId project, string name, string text, Scopes scopes)
     {

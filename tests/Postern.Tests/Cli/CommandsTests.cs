@@ -42,6 +42,9 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [Theory]
     [InlineData("user-token-keys create --signer-encodes-json true", "yes or no")]
     [InlineData("keys create --scopes mnt", "Did you mean mint?")]
+    [InlineData("keys create --scopes ,", "leave --scopes out")]
+    [InlineData("projects create a/b", "1 to 64 letters")]
+    [InlineData("serve --json", "leave --json out")]
     [InlineData("keys rotate-signing --keep soon", "a duration such as 24h")]
     [InlineData("agents set-dialect agent_echo eleven", "The dialects are")]
     [InlineData("agents set-upstream agent_echo ftp://a", "ws:// or wss://")]
@@ -64,7 +67,10 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [InlineData("keys revoke key_nobody", "postern keys list")]
     [InlineData("user-token-keys create --agents agent_nobody", "There is no agent 'agent_nobody'")]
     [InlineData("user-token-keys create --project other", "There is no project 'other'")]
-    [InlineData("keys create --project other", "There is no project 'other'")]
+    [InlineData("keys create --project other", "There is no project 'other': 'postern projects list'")]
+    [InlineData("agents list --project other", "There is no project 'other'")]
+    [InlineData("conversations keep 30 --project other", "There is no project 'other'")]
+    [InlineData("projects create default", "There is a project 'default' already")]
     [InlineData("projects set-defaults other --access public", "There is no project 'other'")]
     [InlineData("agents set-upstream agent_nobody echo", "There is no agent 'agent_nobody'")]
     public async Task Command_ForWhatIsNotThere_Is1(string words, string sentence)
@@ -103,8 +109,53 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [Fact]
     public async Task RotateSigning_OldUrls_AreStillGoodForTheirTime()
     {
-        var before = await Server.SignedUrlAsync();
-        var kept = await JsonAsync("keys", "rotate-signing", "--keep", "1h");
+        await using var server = await TestPostern.StartAsync(); // of its own: what the others have signed must stay good
+        var old = await server.SignedUrlAsync();
+        var second = await RotateAsync("1h");
+        Assert.NotEqual(Signer(old), second);
+        var former = await SignedByAsync(second);
+        using (var socket = await Flow.ConnectTests.Open(old))
+        {
+            await Flow.SessionTests.Send(socket, Flow.SessionTests.Hello);
+            Assert.Contains("conversation_initiation_metadata", await Flow.ConnectTests.Text(socket), StringComparison.Ordinal);
+        }
+
+        await SignedByAsync(await RotateAsync("0s"));
+        Assert.Equal(3000, (await Flow.ConnectTests.Refusal(old)).Code);
+        Assert.Equal(3000, (await Flow.ConnectTests.Refusal(former)).Code);
+
+        async Task<string> RotateAsync(string keep)
+        {
+            var (code, output, errors) = await RunBareAsync("keys", "rotate-signing", "--keep", keep, "--json", "--data", server.Folder);
+            Assert.Equal((0, ""), (code, errors));
+            var said = JsonDocument.Parse(output).RootElement;
+            Assert.Equal(keep, said.GetProperty("former_verifies_for").GetString());
+            return said.GetProperty("id").GetString()!;
+        }
+
+        async Task<string> SignedByAsync(string key)
+        {
+            for (var tries = 0; ; tries++)
+            {
+                var url = await server.SignedUrlAsync();
+                if (Signer(url) == key) return url;
+                Assert.True(tries < 100, "The server signs with the former key after 10 seconds.");
+                await Task.Delay(100, TestContext.Current.CancellationToken);
+            }
+        }
+
+        static string? Signer(string url) => JsonElement.Parse(System.Buffers.Text.Base64Url.DecodeFromChars(url[(url.IndexOf("psu_", StringComparison.Ordinal) + 4)..].Split('.')[0])).GetProperty("kid").GetString();
+    }
+
+    [Fact]
+    public async Task Projects_MadeAndListed_HaveKeysAndAgentsOfTheirOwn()
+    {
+        await using var server = await TestPostern.StartAsync();
+        Assert.Equal("shop", (await SayAsync("projects", "create", "shop")).GetProperty("project").GetString());
+        Assert.Equal(["default", "shop"], (await SayAsync("projects", "list")).EnumerateArray().Select(row => row.GetProperty("project").GetString()));
+        Assert.Contains(server.Audit(), row => row.Name == "project.created");
+        var key = (await SayAsync("keys", "create", "--project", "shop")).GetProperty("key").GetString()!;
+        using var client = new HttpClient { BaseAddress = new Uri(server.Http), DefaultRequestHeaders = { { "xi-api-key", key } } };
 
         Assert.True(await Flow.SessionTests.Eventually(() => client.GetAsync("/v1/convai/agents", TestContext.Current.CancellationToken).Result.IsSuccessStatusCode)); // the server has heard of the key
         using var made = await client.PostAsync("/v1/convai/agents/create", TestPostern.Json("""{"name":"shop's","conversation_config":{}}"""), TestContext.Current.CancellationToken);
@@ -210,6 +261,8 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
 
         Assert.Equal(0, code);
         Assert.All(Commands.All, command => Assert.Contains($"postern {command.Name}", output, StringComparison.Ordinal));
+        var (_, list, _) = await RunBareAsync(word, "--json");
+        Assert.Equal(Commands.All.Select(command => command.Name), JsonDocument.Parse(list).RootElement.EnumerateArray().Select(row => row.GetProperty("command").GetString()));
     }
 
     [Theory]
