@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.WebSockets;
 using System.Text;
+using System.Text.Json;
+using Postern.Tests.Dialects.ElevenLabs;
 
 namespace Postern.Tests.Flow;
 
@@ -117,6 +119,34 @@ public class ConnectTests
         socket.Options.SetRequestHeader("Origin", "https://evil.example");
         await socket.ConnectAsync(new Uri(postern.Address("agent_id=agent_echo")), Cancel);
         Assert.Equal(3000, (int)(await socket.ReceiveAsync(new byte[1024], Cancel)).CloseStatus!);
+    }
+
+    [Fact]
+    public async Task SignedUrl_OverHttp2_HoldsAConversation()
+    {
+        await using var postern = await TestPostern.StartAsync(https: true);
+        using var authority = System.Security.Cryptography.X509Certificates.X509CertificateLoader.LoadCertificateFromFile(Path.Combine(postern.Folder, "dev-ca.pem"));
+        using var handler = new SocketsHttpHandler { SslOptions = { CertificateChainPolicy = TestCertificates.Trust(authority) } };
+        using var http = new HttpClient(handler);
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"{postern.Https}/v1/convai/conversation/get-signed-url?agent_id=agent_echo") { Headers = { { "xi-api-key", TestPostern.Key } } };
+        using var minted = await http.SendAsync(request, Cancel);
+        var url = JsonElement.Parse(await minted.Content.ReadAsStringAsync(Cancel)).GetProperty("signed_url").GetString()!;
+        Assert.StartsWith("wss:", url, StringComparison.Ordinal);
+        using var socket = new ClientWebSocket { Options = { HttpVersion = new Version(2, 0), HttpVersionPolicy = HttpVersionPolicy.RequestVersionExact } };
+        socket.Options.AddSubProtocol("convai");
+        await socket.ConnectAsync(new Uri(url), http, Cancel);
+        Assert.Equal("convai", socket.SubProtocol);
+
+        using var client = new TalkClient(socket);
+        await client.SayAsync(TalkClient.TextOpening);
+        await client.MetadataAsync();
+        await client.SayAsync("""{"type":"user_message","text":"by HTTP/2"}""");
+        for (var i = 0; (await client.NextAsync()).ToString() is var heard && !heard.Contains("echo: by HTTP/2", StringComparison.Ordinal); i++)
+        {
+            Assert.True(i < 20, heard);
+        }
+        await client.HangUpAsync();
+        Assert.Equal("done", (await postern.EndedAsync(client.ConversationId)).GetProperty("status").GetString());
     }
 
     private static async Task AuditedAsync(TestPostern postern, string name)
