@@ -41,6 +41,32 @@ public sealed class OneStoreTests
     }
 
     [Fact]
+    public async Task Agent_MadeByThisVendorsCall_IsOpenedByEveryOther()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var algolia = new AlgoliaClient(postern);
+        var (status, made, _) = await algolia.SendAsync(HttpMethod.Post, "/agent-studio/1/agents", """{"name":"Shop","instructions":"Help with the shop."}""");
+        Assert.True(status == HttpStatusCode.Created, $"{made}");
+        var agent = made.GetProperty("id").GetString()!;
+        Assert.Equal(3000, (await Flow.ConnectTests.Refusal(await postern.SignedUrlAsync(agent))).Code); // a draft is nobody's yet
+        Assert.Equal(HttpStatusCode.OK, (await algolia.SendAsync(HttpMethod.Post, $"/agent-studio/1/agents/{agent}/publish")).Status);
+
+        using (var client = await TalkClient.ConnectAsync(await postern.SignedUrlAsync(agent)))
+        {
+            await client.SayAsync(TalkClient.TextOpening);
+            await client.MetadataAsync();
+        }
+        var secret = await Realtime.RealtimeClient.MintAsync(postern, $$"""{"agent_id":"{{agent}}"}""");
+        await using (var client = await Realtime.RealtimeClient.ConnectAsync(postern, secret))
+        {
+            Assert.Equal("session.created", (await client.NextAsync())!.Value.GetProperty("type").GetString());
+        }
+        using var convai = new ConvaiClient(postern);
+        var (said, answer) = await convai.PostAsync("/character/getResponse", new { userText = "hello", charID = agent }, await convai.TokenAsync());
+        Assert.Equal((200, "echo: hello"), (said, answer.GetProperty("text").GetString()));
+    }
+
+    [Fact]
     public async Task SessionsConversation_IsNotAppendedTo_ByWhoeverNamesItsId()
     {
         await using var scene = await StartAsync();
