@@ -62,6 +62,27 @@ public class MintTests
     }
 
     [Fact]
+    public async Task SignedUrl_WithParametersThatHaveNoEffect_NotesThemInTheAudit()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        await postern.SignedUrlAsync(more: "&branch_id=b%22%C3%A9&version_id=v1&environment=staging&debug_events_request=true&source=js_sdk&version_id2=x");
+        await postern.SignedUrlAsync(more: $"&branch_id={string.Concat(Enumerable.Repeat("%F0%9F%98%80", 100))}");
+        using var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(postern.Folder, "postern.db")}");
+        connection.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = "select credential_id, detail from audit where name = 'credential.minted' order by seq";
+        using var reader = command.ExecuteReader();
+        Assert.True(reader.Read());
+        var detail = JsonElement.Parse(reader.GetString(1));
+        Assert.Equal(["branch_id=b\"é", "version_id=v1", "environment=staging", "debug_events_request=true"],
+            detail.EnumerateObject().Where(member => member.Name.StartsWith("unheeded_", StringComparison.Ordinal)).Select(member => $"{member.Name[9..]}={member.Value}"));
+        var inspected = await postern.Client.GetFromJsonAsync<JsonElement>($"/v1/credentials/{reader.GetString(0)}", TestContext.Current.CancellationToken);
+        Assert.Equal("signed_url", inspected.GetProperty("kind").GetString());
+        Assert.True(reader.Read());
+        Assert.Equal(64, JsonElement.Parse(reader.GetString(1)).GetProperty("unheeded_branch_id").GetString()!.EnumerateRunes().Count());
+    }
+
+    [Fact]
     public async Task SignedUrl_WithConversationId_CarriesItInTheUrl()
     {
         await using var postern = await TestPostern.StartAsync();
