@@ -26,7 +26,7 @@ internal static class UserTokenCommands
         {
             throw new RefusedException($"There is no agent '{unknown}': 'postern agents list' shows their ids.");
         }
-        var key = await store.UserTokenKeys.CreateAsync(project, context.Line.Option("--name") ?? "key", value, agents, encodes, null);
+        var key = await store.UserTokenKeys.CreateAsync(project, context.Line.Option("--name") ?? "key", value ?? UserTokenSecret.Create(AlgoliaDialect.SecretPrefix), agents, encodes, null);
         context.Write($"kid {key.Id}, value {(value is null ? key.Value : "as given")}.{(encodes ? " " + SecretKeysRest.Risk : "")}",
             ("id", key.Id), ("value", key.Value), ("project", project), ("agents", key.Agents.Select(agent => agent.Value)), ("signer_encodes_json", encodes));
         return 0;

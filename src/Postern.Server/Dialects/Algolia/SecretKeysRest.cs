@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Postern.Core;
+using Postern.Core.Keys;
 using Postern.Core.Projects;
 using Postern.Server.Flow;
 using Postern.Server.Storage;
@@ -64,7 +65,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
         {
             return access.Refuse(context, denial);
         }
-        var row = await keys.CreateAsync(caller.Project, form.Name!, form.Value, form.Agents ?? [], form.SignerEncodesJson ?? false, caller.Key.Id);
+        var row = await keys.CreateAsync(caller.Project, form.Name!, form.Value ?? UserTokenSecret.Create(AlgoliaDialect.SecretPrefix), form.Agents ?? [], form.SignerEncodesJson ?? false, caller.Key.Id);
         await feed.CatchUpAsync();
         return Answer(context, row, 201);
     }
