@@ -18,6 +18,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
         routes.MapGet(Path + "/{id}", RestAccess.Answering(ShowAsync));
         routes.MapDelete(Path + "/{id}", RestAccess.Answering(DeleteAsync));
         routes.MapGet(Path + "/{id}/audio", RestAccess.Answering(AudioAsync));
+        routes.MapGet(Path + "/{id}/summary", RestAccess.Answering(SummaryAsync));
         routes.MapGet("/v1/convai/users", RestAccess.Answering(UsersAsync));
     }
 
@@ -38,7 +39,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
     }
 
     private Task<HttpAnswer> ShowAsync(HttpContext context) => Task.FromResult(
-        Find(context, out var row) ?? ConversationAnswers.Whole(row!, store.ReadTurns(row!), NameOf(row!.Owner.Project, row.Owner.Agent), address.HttpOrigin(context), clock.GetUtcNow()));
+        Find(context, out var row) ?? OtherFormat(context) ?? ConversationAnswers.Whole(row!, store.ReadTurns(row!), NameOf(row!.Owner.Project, row.Owner.Agent), address.HttpOrigin(context), clock.GetUtcNow()));
 
     private async Task<HttpAnswer> DeleteAsync(HttpContext context)
     {
@@ -53,6 +54,16 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
 
     private Task<HttpAnswer> AudioAsync(HttpContext context) => Task.FromResult(
         Find(context, out var row) ?? Wire.Error(404, "not_found", "audio_not_found", "audio_not_found", $"Conversation {row!.Id} has no audio: sound is not recorded, the transcript is."));
+
+    private Task<HttpAnswer> SummaryAsync(HttpContext context) => Task.FromResult(
+        Find(context, out var row) ?? Wire.Error(404, "not_found", "summary_not_found", "summary_not_found", $"Conversation {row!.Id} has no summary: none is made, the transcript is kept."));
+
+    private static HttpAnswer? OtherFormat(HttpContext context)
+    {
+        var query = new QueryText(WireRequest.From(context));
+        query.Word("format", "json");
+        return query.Problems.Count > 0 ? Wire.Invalid(query.Problems) : null;
+    }
 
     private Task<HttpAnswer> UsersAsync(HttpContext context)
     {

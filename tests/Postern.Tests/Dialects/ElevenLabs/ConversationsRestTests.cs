@@ -181,6 +181,20 @@ public class ConversationsRestTests(SharedPostern shared) : IClassFixture<Shared
     }
 
     [Fact]
+    public async Task SummaryAndOtherFormats_AreNotServed_AndSaySo()
+    {
+        var id = await HoldAsync(await TalkClient.CreateAgentAsync(Postern));
+        using var summary = await Postern.Client.GetAsync($"/v1/convai/conversations/{id}/summary", Cancel);
+        Assert.Equal(404, (int)summary.StatusCode);
+        Assert.Equal("summary_not_found", (await summary.Content.ReadFromJsonAsync<JsonElement>(Cancel)).GetProperty("detail").GetProperty("status").GetString());
+        using var other = await Postern.Client.GetAsync($"/v1/convai/conversations/{id}?format=opentelemetry", Cancel);
+        Assert.Equal(422, (int)other.StatusCode);
+        Assert.Contains("Input should be one of: json", await other.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+        using var known = await Postern.Client.GetAsync($"/v1/convai/conversations/{id}?format=json", Cancel);
+        Assert.Equal(200, (int)known.StatusCode);
+    }
+
+    [Fact]
     public async Task Feedback_FromAPage_IsStored()
     {
         var id = await HoldAsync(await TalkClient.CreateAgentAsync(Postern));
