@@ -1,6 +1,5 @@
 using System.Globalization;
 using Postern.Core.Agents;
-using Postern.Core.Projects;
 using Postern.Server.Agents;
 using Postern.Server.Storage;
 

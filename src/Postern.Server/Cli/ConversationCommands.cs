@@ -1,5 +1,4 @@
 using System.Globalization;
-using Postern.Core.Projects;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Cli;
