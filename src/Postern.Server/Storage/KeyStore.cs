@@ -25,10 +25,12 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
         var now = clock.GetUtcNow();
         return writer.WriteAsync(transaction =>
         {
+            transaction.LockDirectory();
             if (transaction.Execute("insert into project (id, name, created_at) values ($1, $1, $2) on conflict (id) do nothing", project.Value, now.ToUnixTimeMilliseconds()) == 0)
             {
                 return false;
             }
+            transaction.Changed(ProjectDefaults.Change, project.Value); // what the settings say holds for it from its first mint on
             transaction.Audit(new AuditEvent(now, AuditNames.ProjectCreated) { Project = project });
             return true;
         });

@@ -150,7 +150,12 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [Fact]
     public async Task Projects_MadeAndListed_HaveKeysAndAgentsOfTheirOwn()
     {
-        await using var server = await TestPostern.StartAsync();
+        await using var server = await TestPostern.StartAsync((folder, https) =>
+        {
+            var options = TestPostern.Options(folder, https);
+            options.Realtime.LockSession = true;
+            return options;
+        });
         Assert.Equal("shop", (await SayAsync("projects", "create", "shop")).GetProperty("project").GetString());
         Assert.Equal(["default", "shop"], (await SayAsync("projects", "list")).EnumerateArray().Select(row => row.GetProperty("project").GetString()));
         Assert.Contains(server.Audit(), row => row.Name == "project.created");
@@ -161,6 +166,13 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
         using var made = await client.PostAsync("/v1/convai/agents/create", TestPostern.Json("""{"name":"shop's","conversation_config":{}}"""), TestContext.Current.CancellationToken);
         Assert.True(made.IsSuccessStatusCode);
         Assert.Equal("shop's", Assert.Single((await SayAsync("agents", "list", "--project", "shop")).EnumerateArray()).GetProperty("name").GetString());
+        var agent = JsonElement.Parse(await made.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).GetProperty("agent_id").GetString();
+        var (_, secret) = await Dialects.Realtime.RealtimeClient.AnswerAsync(server, $$$"""{"agent_id":"{{{agent}}}","session":{"instructions":"x"}}""", key: key);
+        await using (var talk = await Dialects.Realtime.RealtimeClient.ConnectAsync(server, secret.GetProperty("value").GetString()))
+        {
+            await talk.SendAsync("""{"type":"session.update","session":{"instructions":"y"}}""");
+            Assert.Contains(await talk.UntilAsync("session.updated"), one => one.GetProperty("type").GetString() == "error"); // the settings lock it from its first mint on
+        }
         using var another = await client.GetAsync("/v1/convai/conversation/get-signed-url?agent_id=agent_echo", TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.NotFound, another.StatusCode);
 
