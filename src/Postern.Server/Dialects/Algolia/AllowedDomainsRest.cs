@@ -49,14 +49,11 @@ internal sealed class AllowedDomainsRest(AlgoliaAccess access, DomainStore domai
         var names = new List<string>();
         foreach (var text in texts ?? [])
         {
-            if (ApprovedDomain.TryParse(text, out var domain, out var wrong))
-            {
-                names.Add(domain.ToString());
-            }
-            else
+            if (!ApprovedDomain.TryParse(text, out var domain, out var wrong) || (wrong = domain.WhyRefused) is not null)
             {
                 form.Refuse(bulk ? "domains" : "domain", wrong);
             }
+            names.Add(domain.ToString());
         }
         if (form.Problem is { } problem)
         {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Postern.Core;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Dialects.Algolia;
@@ -83,7 +84,7 @@ internal static class ConversationAnswers
         json.WriteString("conversationId"u8, row.Id);
         json.WriteString("role"u8, message.Role == TurnRole.User ? "user" : "assistant");
         json.WritePropertyName("parts"u8);
-        json.WriteRawValue(message.Parts);
+        WriteParts(json, message.Parts);
         json.WriteString("createdAt"u8, Wire.Time(message.At));
         json.WriteString("updatedAt"u8, Wire.Time(message.At));
         json.WriteString("model"u8, message.Model);
@@ -103,6 +104,30 @@ internal static class ConversationAnswers
             json.WriteEndObject();
         }
         json.WriteEndObject();
+    }
+
+    // As they are kept, but for the vendor's own name of a tool.
+    private static void WriteParts(Utf8JsonWriter json, string parts)
+    {
+        using var document = JsonDocument.Parse(parts, StrictJson.Document);
+        json.WriteStartArray();
+        foreach (var part in document.RootElement.EnumerateArray())
+        {
+            json.WriteStartObject();
+            foreach (var member in part.EnumerateObject())
+            {
+                if (member.NameEquals("toolName"u8))
+                {
+                    json.WriteString("toolName"u8, CompletionAnswers.Tool(member.Value.GetString()!));
+                }
+                else
+                {
+                    member.WriteTo(json);
+                }
+            }
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
     }
 
     private static void WriteNumber(Utf8JsonWriter json, string name, int? number)

@@ -33,13 +33,9 @@ internal sealed class FeedbackRest(AlgoliaAccess access, VoteStore votes, Core.D
         {
             return access.Refuse(context, problem);
         }
-        if (directory.Find(caller.Project, AlgoliaAccess.Agent(named)) is not { } agent)
+        if (access.Find(context, directory, caller, named, "body agentId").IsDenied(out denial, out var agent))
         {
-            return access.Refuse(context, new Denial(DenialReason.AgentUnknown, named));
-        }
-        if (caller.Token is { } token && !token.Opens(agent.Id))
-        {
-            return access.Refuse(context, new Denial(DenialReason.BadSignature)); // the agent stands in the body: only now is it known
+            return access.Refuse(context, denial);
         }
         return ClientId.IsValid(message) && await votes.PutAsync(caller.Project, agent.Id, caller.Token?.Subject, message, value!.Value, text, clock.GetUtcNow()) is { } vote
             ? Wire.Json(201, json => ConversationAnswers.WriteMembers(json, agent.Uuid, vote))

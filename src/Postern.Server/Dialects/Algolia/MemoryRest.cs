@@ -14,6 +14,7 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
     private const string AgentIds = "agentIds";
     private const int PageSize = 10;
     private const int LongestId = 256;
+    private const int MostIds = 1000;
 
     public void Map(IEndpointRouteBuilder routes)
     {
@@ -143,24 +144,22 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
         {
             return NeedsUser;
         }
-        var agents = form.Texts(AgentIds, 1, LongestId);
+        var agents = form.Texts(AgentIds, MostIds, LongestId);
         return form.Problem is { } problem ? problem
-            : Agent(caller, agents is [var one] ? one : null, "body").IsDenied(out denial, out var agent) ? denial
+            : Agent(context, caller, agents is [var one] ? one : null, "body").IsDenied(out denial, out var agent) ? denial
             : new MemoryRequest(new Owner(caller.Project, agent.Id, token.Subject), agent.Uuid, form);
     }
 
     private Decision<MemoryScope> Verify(HttpContext context, string? agentIds) =>
-        access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || Agent(caller, agentIds, "query").IsDenied(out denial, out var agent)
+        access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || Agent(context, caller, agentIds, "query").IsDenied(out denial, out var agent)
             ? denial
             : new MemoryScope(caller.Project, agent.Id, agent.Uuid, caller.Token?.Subject, caller.Key.Id);
 
     // Neither all agents nor all but some: what is remembered belongs to one.
-    private Decision<Agent> Agent(Caller caller, string? named, string place) =>
+    private Decision<Agent> Agent(HttpContext context, Caller caller, string? named, string place) =>
         string.IsNullOrEmpty(named) || named is ['*' or '-', ..] || named.Contains(',', StringComparison.Ordinal)
             ? new Denial(DenialReason.RequestInvalid, $"{place} {AgentIds}: Input should name exactly one agent")
-        : directory.Find(caller.Project, AlgoliaAccess.Agent(named)) is not { } agent ? new Denial(DenialReason.AgentUnknown, named)
-        : caller.Token is { } token && !token.Opens(agent.Id) ? new Denial(DenialReason.BadSignature)
-        : agent;
+        : access.Find(context, directory, caller, named, $"{place} {AgentIds}");
 
     private static readonly Denial NeedsUser = new(DenialReason.RequestInvalid, "header X-Algolia-Secure-User-Token: Field required: only a user whom a token names is remembered");
 

@@ -19,6 +19,9 @@ internal sealed record Paging(int Page, int Limit)
         : !TryRead(context.Request.Query["limit"], limit, 100, out limit) ? Outside("limit", 100)
         : new Paging(page, limit);
 
+    /// <summary>This page of rows that were found elsewhere, and how many there are in all.</summary>
+    public (IEnumerable<T> Rows, long Total) Of<T>(IReadOnlyCollection<T> all) => (all.Skip((int)Math.Min(Offset, all.Count)).Take(Limit), all.Count);
+
     /// <summary>The member that tells how much there is.</summary>
     public void Write(Utf8JsonWriter json, long total)
     {

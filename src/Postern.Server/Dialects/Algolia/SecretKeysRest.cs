@@ -60,7 +60,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
     private async Task<HttpAnswer> CreateAsync(HttpContext context)
     {
         if (access.VerifyOperator(context, Scopes.Admin).IsDenied(out var denial, out var caller)
-            || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: true, id => directory.Find(caller.Project, id)).IsDenied(out denial, out var form))
+            || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: true, id => directory.Find(caller.Project, AlgoliaAccess.Agent(id))).IsDenied(out denial, out var form))
         {
             return access.Refuse(context, denial);
         }
@@ -72,7 +72,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
     private async Task<HttpAnswer> ChangeAsync(HttpContext context)
     {
         if (access.VerifyOperator(context, Scopes.Admin).IsDenied(out var denial, out var caller)
-            || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: false, id => directory.Find(caller.Project, id)).IsDenied(out denial, out var form))
+            || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: false, id => directory.Find(caller.Project, AlgoliaAccess.Agent(id))).IsDenied(out denial, out var form))
         {
             return access.Refuse(context, denial);
         }
@@ -100,7 +100,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
     private HttpAnswer Answer(HttpContext context, UserTokenKeyRow? row, int status = 200) =>
         row is null ? access.Refuse(context, new Denial(DenialReason.CredentialUnknown)) : Wire.Json(status, json => Write(json, row));
 
-    private static void Write(Utf8JsonWriter json, UserTokenKeyRow row)
+    private void Write(Utf8JsonWriter json, UserTokenKeyRow row)
     {
         json.WriteString("id"u8, row.Id);
         json.WriteString("name"u8, row.Name);
@@ -112,7 +112,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
         json.WriteStartArray("agentIds"u8);
         foreach (var agent in row.Agents)
         {
-            json.WriteStringValue(agent.Value);
+            json.WriteStringValue(AlgoliaAccess.Uuid(directory, agent));
         }
         json.WriteEndArray();
         json.WriteBoolean("signerEncodesJson"u8, row.SignerEncodesJson);

@@ -41,7 +41,14 @@ internal sealed class StudioAgentsRest(
         {
             return Task.FromResult(access.Refuse(context, denial));
         }
-        var (rows, total) = store.List(caller.Project, page.Limit, page.Offset);
+        var query = new QueryForm(context.Request.Query);
+        var provider = query.Once("providerId");
+        if (query.Problem is { } problem)
+        {
+            return Task.FromResult(access.Refuse(context, problem));
+        }
+        var (rows, total) = provider is null ? store.List(caller.Project, page.Limit, page.Offset)
+            : page.Of([.. store.List(caller.Project, int.MaxValue, 0).Rows.Where(row => StudioAgents.Provider(row) == provider)]); // the document alone knows it
         return Task.FromResult(Wire.Json(200, json =>
         {
             json.WriteStartArray("data"u8);

@@ -16,13 +16,17 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
 {
     private const string Path = "/agent-studio/1/agents/{agent}/conversations";
     private const int PageSize = 20;
+
+    /// <summary>What stands in the place of a conversation's id where all of them are asked for.</summary>
+    public const string Export = "export";
+
     private const int ExportedAtOnce = 50;
 
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet(Path, AlgoliaAccess.Answering(ListAsync));
         routes.MapDelete(Path, AlgoliaAccess.Answering(DeleteManyAsync));
-        routes.MapGet(Path + "/export", ExportAsync);
+        routes.MapGet($"{Path}/{Export}", ExportAsync);
         routes.MapGet(Path + "/{id}", AlgoliaAccess.Answering(ShowAsync));
         routes.MapDelete(Path + "/{id}", AlgoliaAccess.Answering(DeleteAsync));
     }

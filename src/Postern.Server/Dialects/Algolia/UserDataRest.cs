@@ -54,8 +54,8 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, Core.Direc
 
     private async Task<HttpAnswer> ConfigureAsync(HttpContext context)
     {
-        if (access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || WithoutUser(caller).IsDenied(out denial, out _)
-            || JsonForm.Read(await RequestBody.ReadAsync(context)).IsDenied(out denial, out var form))
+        // What holds for a whole project is no user's to change.
+        if (access.VerifyOperator(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || JsonForm.Read(await RequestBody.ReadAsync(context)).IsDenied(out denial, out var form))
         {
             return access.Refuse(context, denial);
         }
@@ -79,7 +79,7 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, Core.Direc
         {
             if (Opens(caller, row.Owner.Agent))
             {
-                ConversationAnswers.Write(json, Uuid(row.Owner.Agent), row, store.Conversations.ReadMessages(row));
+                ConversationAnswers.Write(json, AlgoliaAccess.Uuid(directory, row.Owner.Agent), row, store.Conversations.ReadMessages(row));
             }
         }
         json.WriteEndArray();
@@ -88,23 +88,17 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, Core.Direc
         {
             if (Opens(caller, record.Owner.Agent))
             {
-                MemoryAnswers.Write(json, Uuid(record.Owner.Agent), record);
+                MemoryAnswers.Write(json, AlgoliaAccess.Uuid(directory, record.Owner.Agent), record);
             }
         }
         json.WriteEndArray();
     }
-
-    // An agent that is no more has left what was said with it.
-    private string Uuid(AgentId agent) => directory.Find(agent)?.Uuid ?? agent.Uuid;
 
     // A token narrows the request to its own user: everybody else is as unknown as a user who has never been here.
     private static bool Concerns(Caller caller, string user) => Subject.IsValid(user) && (caller.Token is not { } token || token.Subject == user);
 
     // ... and, by its key, to some agents.
     private static bool Opens(Caller caller, AgentId agent) => caller.Token is not { } token || token.Opens(agent);
-
-    // What holds for a whole project is no user's to change.
-    private static Decision<Caller> WithoutUser(Caller caller) => caller.Token is null ? caller : new Denial(DenialReason.ScopeMissing, "conversations_read");
 
     private static HttpAnswer Nowhere() => Wire.Error(404, "User not found", "The user token in the path must be percent-encoded UTF-8: a slash is %2F.");
 

@@ -10,7 +10,8 @@ namespace Postern.Server.Dialects.ElevenLabs;
 /// <summary>Reads the vendor's mint requests: by GET, and by POST with values that the credential fixes (xuna.md, section 5).</summary>
 internal static class MintForms
 {
-    private static readonly string[] Members = ["agent_id", "dynamic_variables", "conversation_config_override", "user_id", "participant_name"];
+    private static readonly string[] Bound = ["user_id", "dynamic_variables", "conversation_config_override"];
+    private static readonly string[] Members = ["agent_id", .. Bound, "participant_name"];
 
     /// <summary>A signed URL by GET.</summary>
     public static Decision<MintRequest> SignedUrl(WireRequest request) =>
@@ -33,6 +34,8 @@ internal static class MintForms
 
     private static Decision<MintRequest> ReadQuery(WireRequest request, CredentialKind kind) =>
         request.Repeated("agent_id", "participant_name", "Origin", ElevenLabsDialect.KeyHeader) is { } repeated ? Repeated(repeated)
+        : Array.Find(Bound, request.Query.ContainsKey) is { } bound
+            ? new Denial(DenialReason.RequestInvalid, $"query {bound}: GET binds and fixes nothing: send it as a member of a POST to this path")
         : request.Parameter("agent_id") is not { } agent ? new Denial(DenialReason.RequestInvalid, "query agent_id: Field required")
         : Request(request, agent, kind);
 
