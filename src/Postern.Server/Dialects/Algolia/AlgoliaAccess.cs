@@ -88,13 +88,16 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
             ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}")
             : denial);
 
-    /// <summary>A handler of a route: an outage of the database denies.</summary>
-    public static RequestDelegate Answering(Func<HttpContext, Task<HttpAnswer>> handler) => async context =>
+    /// <summary>A handler of a route that waits for nothing.</summary>
+    public RequestDelegate Answering(Func<HttpContext, Decision<HttpAnswer>> handler) => Answering(context => Task.FromResult(handler(context)));
+
+    /// <summary>A handler of a route: what it refuses is put into the vendor's words, and an outage of the database denies.</summary>
+    public RequestDelegate Answering(Func<HttpContext, Task<Decision<HttpAnswer>>> handler) => async context =>
     {
         HttpAnswer answer;
         try
         {
-            answer = await handler(context);
+            answer = (await handler(context)).IsDenied(out var denial, out var granted) ? Refuse(context, denial) : granted;
         }
         catch (Exception e) when (e is StorageException or DbException)
         {
@@ -106,6 +109,9 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
         }
         await HttpAnswers.WriteAsync(context, answer);
     };
+
+    /// <summary>The handler's end that has nothing to wait for.</summary>
+    public static Task<Decision<HttpAnswer>> Done(HttpAnswer answer) => Task.FromResult<Decision<HttpAnswer>>(answer);
 
     // Browsers' clients send them in the query, the others as headers; the same in both is one.
     private static bool Twice(WireRequest request, string name) =>

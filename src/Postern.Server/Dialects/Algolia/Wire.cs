@@ -9,6 +9,19 @@ internal static class Wire
     /// <summary>An answer whose body is one object.</summary>
     public static HttpAnswer Json(int status, Action<Utf8JsonWriter> members) => new(status, ElevenLabs.Wire.Object(members));
 
+    /// <summary>A member that is a list of objects.</summary>
+    public static void List<T>(Utf8JsonWriter json, string name, IEnumerable<T> rows, Action<T> members)
+    {
+        json.WriteStartArray(name);
+        foreach (var row in rows)
+        {
+            json.WriteStartObject();
+            members(row);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>An error with its message, and what helps a developer beside it.</summary>
     public static HttpAnswer Error(int status, string message, string? detail = null) => Json(status, json =>
     {

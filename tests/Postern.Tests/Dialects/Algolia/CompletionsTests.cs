@@ -19,14 +19,7 @@ public class CompletionsTests
     {
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await TestPostern.StartAsync();
-        var heard = new SemaphoreSlim(0);
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("Hello");
-            await heard.WaitAsync(TimeSpan.FromSeconds(10)); // the second piece is not even made before the client has the first
-            await answer.SayAsync(" there");
-            await answer.EndAsync();
-        };
+        var heard = chat.SayInTwoPieces();
         using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
 
         using var stream = await client.StreamAsync("""{"id":"c","messages":[{"id":"1","role":"user","content":"one"},{"id":"2","role":"assistant","content":"two"},{"id":"3","role":"user","content":"three"}]}""");
@@ -46,11 +39,7 @@ public class CompletionsTests
     {
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await TestPostern.StartAsync();
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("the beginning");
-            await answer.Left;
-        };
+        chat.SayThen("the beginning", answer => answer.Left).Release(int.MaxValue);
         using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
 
         var stream = await client.StreamAsync("""{"id":"c","messages":[{"id":"1","role":"user","content":"one"}]}""");
@@ -133,11 +122,7 @@ public class CompletionsTests
     {
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await TestPostern.StartAsync();
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("the beginning");
-            await answer.Left;
-        };
+        chat.SayThen("the beginning", answer => answer.Left).Release(int.MaxValue);
         var agent = await postern.ChatAgentAsync(chat);
         using var client = new CompletionClient(postern, agent);
 
@@ -164,11 +149,7 @@ public class CompletionsTests
     {
         await using var chat = await FakeChat.StartAsync();
         var postern = await TestPostern.StartAsync();
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("the beginning");
-            await answer.Left;
-        };
+        chat.SayThen("the beginning", answer => answer.Left).Release(int.MaxValue);
         using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
         using var stream = await client.StreamAsync(Hello);
         await stream.UntilAsync("the beginning");
@@ -187,22 +168,20 @@ public class CompletionsTests
     {
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await TestPostern.StartAsync();
-        var heard = new SemaphoreSlim(0);
-        chat.Script = async answer =>
+        var heard = chat.SayThen(said, answer =>
         {
-            if (said.Length == 0)
-            {
-                answer.Http.Response.StatusCode = 401;
-                return;
-            }
-            await answer.SayAsync(said);
-            await heard.WaitAsync(TimeSpan.FromSeconds(10)); // what is not read yet is lost with the connection
             answer.Http.Abort();
-        };
+            return Task.CompletedTask;
+        });
         using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
 
         if (said.Length == 0)
         {
+            chat.Script = answer =>
+            {
+                answer.Http.Response.StatusCode = 401;
+                return Task.CompletedTask;
+            };
             Assert.Equal(status, (await client.SendAsync(Hello, "compatibilityMode=ai-sdk-5&stream=false")).Status);
         }
         else
