@@ -22,7 +22,7 @@ public class NameLookUpsTests
         var waiting = Enumerable.Range(0, 400).Select(i => names.FindAsync($"{(i % 2 == 0 ? "HOST" : "host")}{i / 2}.example")).ToList();
         for (var i = 0; i < 10; i++)
         {
-            Assert.Equal(HttpStatusCode.OK, (await postern.Client.GetAsync("/v1/convai/agents", TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(5))).StatusCode);
+            Assert.Equal(HttpStatusCode.OK, (await postern.Client.GetAsync("/v1/convai/agents", TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(5), TestContext.Current.CancellationToken)).StatusCode);
         }
         Assert.All(waiting, one => Assert.False(one.IsCompleted));
 
