@@ -36,7 +36,11 @@ internal sealed class CompletionMessages
         {
             return read;
         }
-        if (list.ValueKind != JsonValueKind.Array || list.GetArrayLength() > MostMessages)
+        if (list.ValueKind != JsonValueKind.Array)
+        {
+            return Invalid("", "Input should be a valid list");
+        }
+        if (list.GetArrayLength() > MostMessages)
         {
             return Invalid("", $"Input should be a list of at most {MostMessages} messages");
         }

@@ -64,6 +64,7 @@ internal static class InitiationData
         return WithFixed(session, IsAnother(session, root) ? Named(opening, session.Terms.Subject!) : opening);
     }
 
+    // Anything but that very text: another type could be read as that user further on.
     private static bool IsAnother(Session session, JsonElement root) => session.Terms.Subject is { } subject && Member(root, User) is { } claimed
         && !(claimed.ValueKind == JsonValueKind.String && claimed.ValueEquals(subject));
 
@@ -149,7 +150,7 @@ internal static class InitiationData
         {
             return "";
         }
-        var user = claimed.ValueKind == JsonValueKind.String ? claimed.GetString()! : null;
+        var user = claimed.ValueKind == JsonValueKind.String ? claimed.GetString() : null;
         return user is not null && (user.Length == 0 || Subject.IsValid(user)) ? user : Unreadable;
     }
 
