@@ -128,6 +128,7 @@ internal sealed class PosternHost : IAsyncDisposable
         var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
         var address = new ServerAddress(options);
 
+        RejectedRequests.Watch(app);
         AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         TrustedProxies.Use(app, options);

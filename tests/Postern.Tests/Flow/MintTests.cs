@@ -47,6 +47,9 @@ public class MintTests
     [InlineData("agent_id=agent_other", TestPostern.Key, 404, "document_not_found")]
     [InlineData("agent_id=agent_echo&agent_id=agent_other", TestPostern.Key, 422, "Must be given once")]
     [InlineData("agent_id=agent_echo&include_conversation_id=perhaps", TestPostern.Key, 422, "valid boolean")]
+    [InlineData("agent_id=agent_echo&user_id=ann", TestPostern.Key, 422, "GET binds and fixes nothing: send it as a member of a POST")]
+    [InlineData("agent_id=agent_echo&dynamic_variables=%7B%7D", TestPostern.Key, 422, "dynamic_variables")]
+    [InlineData("agent_id=agent_echo&conversation_config_override=", TestPostern.Key, 422, "conversation_config_override")]
     public async Task Mint_WrongRequest_IsRefusedInTheVendorsShape(string query, string? key, int status, string word)
     {
         await using var postern = await TestPostern.StartAsync();

@@ -12,6 +12,10 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
     private const string Path = "/v1/convai/conversations";
     private const string Users = "users";
 
+    // What the list of users goes on from: their id, and before it which of the two lists.
+    private const string Bound = "b";
+    private const string Claimed = "c";
+
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet(Path, RestAccess.Answering(ListAsync));
@@ -70,7 +74,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
         var query = new QueryText(WireRequest.From(context));
         var size = query.Number("page_size", 1, 100, 30);
         var search = query.Text("search") ?? "";
-        var after = query.Cursor(cursors, Users) ?? "";
+        var after = query.Cursor(cursors, Users) ?? Bound;
         if (search.Length > Subject.LongestBytes || search.Contains('\0', StringComparison.Ordinal))
         {
             query.Refuse("search", "Input should be a text of at most 256 characters");
@@ -83,8 +87,8 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
         {
             return Task.FromResult(access.Refuse(context, denial));
         }
-        var users = store.ListUsers(key.Project, search, after, size + 1);
-        var next = users.Count > size ? cursors.Write(Users, users[size - 1].Id) : null;
+        var users = store.ListUsers(key.Project, search, (after[1..], after[..1] == Bound), size + 1);
+        var next = users.Count > size ? cursors.Write(Users, (users[size - 1].IsBound ? Bound : Claimed) + users[size - 1].Id) : null;
         return Task.FromResult(ConversationAnswers.Users([.. users.Take(size)], next, user => NameOf(key.Project, user.LastAgent)));
     }
 

@@ -12,7 +12,8 @@ internal static class MintForms
 {
     // Of these the vendor knows more than there is here (contract, section 3): taken, noted, without effect.
     private static readonly string[] Unheeded = ["branch_id", "version_id", "environment", "debug_events_request"];
-    private static readonly string[] Members = ["agent_id", "dynamic_variables", "conversation_config_override", "user_id", "participant_name"];
+    private static readonly string[] Bound = ["user_id", "dynamic_variables", "conversation_config_override"];
+    private static readonly string[] Members = ["agent_id", .. Bound, "participant_name"];
 
     /// <summary>A signed URL by GET.</summary>
     public static Decision<MintRequest> SignedUrl(WireRequest request) =>
@@ -35,6 +36,8 @@ internal static class MintForms
 
     private static Decision<MintRequest> ReadQuery(WireRequest request, CredentialKind kind) =>
         request.Repeated("agent_id", "participant_name", "Origin", ElevenLabsDialect.KeyHeader) is { } repeated ? Repeated(repeated)
+        : Array.Find(Bound, request.Query.ContainsKey) is { } bound
+            ? new Denial(DenialReason.RequestInvalid, $"query {bound}: GET binds and fixes nothing: send it as a member of a POST to this path")
         : request.Parameter("agent_id") is not { } agent ? new Denial(DenialReason.RequestInvalid, "query agent_id: Field required")
         : Request(request, agent, kind).IsDenied(out var denial, out var mint) ? denial
         : request.Query.Count == 1 ? mint : mint with { Unheeded = Noted(request) };

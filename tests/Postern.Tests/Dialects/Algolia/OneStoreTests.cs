@@ -36,8 +36,38 @@ public sealed class OneStoreTests
         Assert.Equal(HttpStatusCode.NotFound, (await scene.SendAsync("POST", "/agent-studio/1/feedback", scene.SearchKey, body:
             $$"""{"messageId":"turn_1","agentId":"{{new AgentId(agent).Uuid}}","vote":1}""")).Status);
 
-        var vendors = (await scene.Postern.Client.GetFromJsonAsync<JsonElement>($"/v1/convai/conversations/{bound}", Cancel)).GetProperty("metadata");
-        Assert.Equal("credential", vendors.GetProperty("user_id_source").GetString());
+        // The operator sees both, and which is which.
+        var listed = (await scene.Postern.Client.GetFromJsonAsync<JsonElement>("/v1/convai/conversations?user_id=ann", Cancel)).GetProperty("conversations").EnumerateArray().ToList();
+        var users = (await scene.Postern.Client.GetFromJsonAsync<JsonElement>("/v1/convai/users", Cancel)).GetProperty("users").EnumerateArray().ToList();
+        Assert.Equal((2, 2), (listed.Count, users.Count));
+        foreach (var (id, source) in new[] { (bound, "credential"), (claimed, "client") })
+        {
+            var one = await scene.Postern.Client.GetFromJsonAsync<JsonElement>($"/v1/convai/conversations/{id}", Cancel);
+            Assert.All([one, listed.Single(row => row.GetProperty("conversation_id").GetString() == id)],
+                json => Assert.Equal(("ann", source), (json.GetProperty("user_id").GetString(), json.GetProperty("user_id_source").GetString())));
+            var user = users.Single(user => user.GetProperty("user_id_source").GetString() == source);
+            Assert.Equal(("ann", 1, id), (user.GetProperty("user_id").GetString(), user.GetProperty("conversation_count").GetInt32(), user.GetProperty("last_contact_conversation_id").GetString()));
+        }
+    }
+
+    [Theory]
+    [Trait("attack", "F1")]
+    [InlineData(null)]
+    [InlineData("xuna")]
+    public async Task Session_OfABoundUserWhoClaimsAnother_GoesOnAsTheBoundOne(string? dialect)
+    {
+        await using var scene = await StartAsync();
+        var agent = await scene.Postern.AgentAsync(dialect: dialect);
+        var path = $"/agent-studio/1/agents/{new AgentId(agent).Uuid}/conversations";
+
+        var id = await HoldAsync(scene.Postern, agent, named: "ann", claimed: "bob", "words of ann");
+
+        Assert.Equal(id, Assert.Single((await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("ann"))).Body.GetProperty("data").EnumerateArray()).GetProperty("id").GetString());
+        Assert.Equal(0, (await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("bob"))).Body.GetProperty("data").GetArrayLength());
+        var whole = await scene.Postern.Client.GetStringAsync($"/v1/convai/conversations/{id}", Cancel);
+        Assert.Contains("\"user_id\":\"ann\",\"user_id_source\":\"credential\"", whole, StringComparison.Ordinal);
+        Assert.DoesNotContain("bob", whole, StringComparison.Ordinal);
+        Assert.Equal(0, (await scene.Postern.Client.GetFromJsonAsync<JsonElement>("/v1/convai/conversations?user_id=bob", Cancel)).GetProperty("conversations").GetArrayLength());
     }
 
     [Fact]

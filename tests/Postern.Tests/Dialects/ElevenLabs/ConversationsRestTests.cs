@@ -38,7 +38,7 @@ public class ConversationsRestTests(SharedPostern shared) : IClassFixture<Shared
         var metadata = whole.GetProperty("metadata");
         Assert.Equal("signed_url", metadata.GetProperty("authorization_method").GetString());
         Assert.Equal("User ended conversation", metadata.GetProperty("termination_reason").GetString());
-        Assert.Equal("client", metadata.GetProperty("user_id_source").GetString());
+        Assert.Equal("client", whole.GetProperty("user_id_source").GetString());
         Assert.Equal(JsonValueKind.Null, metadata.GetProperty("error").ValueKind);
         Assert.Equal(1, metadata.GetProperty("feedback").GetProperty("likes").GetInt32());
         Assert.True(metadata.GetProperty("text_only").GetBoolean());
