@@ -35,7 +35,7 @@ public sealed record ConnectRequest(CredentialKind Kind, CredentialText? Credent
     public bool NeedsMedia { get; init; }
     /// <summary>The conversation as named, if it was; the credential's own, where that was fixed at the mint.</summary>
     public string? Conversation { get; init; }
-    /// <summary>The end user that the request claims, where the dialect says it with the request.</summary>
+    /// <summary>The end user that the request names, where the dialect's requests may not contradict the credential; believed of an API key.</summary>
     public string? Subject { get; init; }
 }
 

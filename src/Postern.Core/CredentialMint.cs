@@ -26,6 +26,8 @@ public sealed record MintRequest(string? Key, AgentId? Agent, CredentialKind Kin
     public TimeSpan? MaxDuration { get; init; }
     /// <summary>How many sessions; null is any number.</summary>
     public int? Uses { get; init; }
+    /// <summary>What was asked for besides and has no effect here, by name: for the audit alone.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Unheeded { get; init; } = [];
     /// <summary>Hosts that must match beside the agent's allowlist.</summary>
     public ImmutableArray<string> Origins { get; init; } = [];
     /// <summary>Fix the conversation's id at the mint; such a credential opens one session.</summary>
@@ -171,7 +173,7 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
         var entry = new AuditEvent(now, AuditNames.CredentialMinted)
         {
             Project = credential.Grant.Project, Agent = credential.Grant.Agent, Key = key?.Id, Credential = credential.Id.Value,
-            Subject = credential.Grant.Subject, Session = credential.Grant.ConversationId, Address = request.Address, Detail = GrantText.Write(credential.Kind, credential.Grant),
+            Subject = credential.Grant.Subject, Session = credential.Grant.ConversationId, Address = request.Address, Detail = GrantText.Write(credential.Kind, credential.Grant, request.Unheeded),
         };
         var signed = credential.Kind.IsSigned();
         var values = request.Unmarked && directory.LocksSessions(credential.Grant.Project) ? request.Fixed.WithoutDefaults() : request.Fixed;

@@ -36,7 +36,7 @@ internal static class MicroBenchmark
     private static void MeasureUserTokens(Run run, KeyRing ring, DateTimeOffset now)
     {
         var directory = new Core.Directory(ring);
-        var key = new UserTokenKey("11111111-2222-4333-8444-555555555555", ProjectId.Default, "bench", Encoding.UTF8.GetBytes(UserTokenSecret.Create()), []);
+        var key = new UserTokenKey("11111111-2222-4333-8444-555555555555", ProjectId.Default, "bench", Encoding.UTF8.GetBytes(UserTokenSecret.Create("")), []);
         directory.Put(key);
         var signed = Base64Text.Encode(Encoding.UTF8.GetBytes($$"""{"alg":"HS256","typ":"JWT","kid":"{{key.Id}}"}""")) + "."
             + Base64Text.Encode(Encoding.UTF8.GetBytes($$"""{"sub":"user-1234567","exp":{{now.ToUnixTimeSeconds() + 3600}}}"""));

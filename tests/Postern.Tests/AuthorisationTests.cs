@@ -15,7 +15,6 @@ public partial class AuthorisationTests
     private static partial Regex Placeholder { get; }
 
     private static readonly string[] Kinds = ["none", "API key", "signed URL", "client secret", "conversation token", "user token", "personal access token"];
-    private static readonly string[] SocketPaths = ["/v1/convai/conversation", "/v1/realtime"];
     private static readonly string[] Slots = ["xi-api-key", "Authorization", "CONVAI-API-KEY", "X-API-Key", "API-AUTH-TOKEN", "x-algolia-api-key"];
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -62,6 +61,7 @@ public partial class AuthorisationTests
             foreach (var kind in Kinds)
             {
                 var found = "–";
+                var tokenSlots = new HashSet<string>();
                 foreach (var slot in kind == "none" ? Slots[..1] : Slots)
                 {
                     var status = await AskAsync(client, method, path, credentials[kind], slot);
@@ -70,20 +70,25 @@ public partial class AuthorisationTests
                     {
                         keySlots.Add(slot);
                     }
+                    if (kind == "personal access token" && status is not (401 or 403))
+                    {
+                        tokenSlots.Add(slot);
+                    }
                     // Where a key is taken, a credential of any other kind is told that it is of the wrong kind.
                     Assert.True(IsOpen(method, path) || sessions || kind is "none" or "API key" or "user token" || !keySlots.Contains(slot) || status == 403, $"{method} {path}: {status} to a {kind} as {slot}");
                 }
                 cells.Add(found);
+                // In whichever header it stands: where a session is opened it takes the key's place, everywhere else it opens nothing.
+                Assert.True(kind != "personal access token" || tokenSlots.SetEquals(sessions ? keySlots : []), $"{method} {path} takes a personal access token as {string.Join(", ", tokenSlots)}");
             }
             rows[$"{path} {method}"] = $"| `{method} {path}` | {string.Join(" | ", cells)} |";
             if (!IsOpen(method, path))
             {
                 Assert.True(cells[0] == "–" && cells[2..6].All(cell => cell == "–"), $"{method} {path}: {string.Join(", ", cells)}");
             }
-            Assert.True(sessions || cells[6] == "–", $"{method} {path} takes a personal access token");
         }
 
-        foreach (var path in SocketPaths)
+        foreach (var path in Sockets(postern))
         {
             var cells = new List<string>();
             foreach (var kind in Kinds)
@@ -92,6 +97,14 @@ public partial class AuthorisationTests
             }
             rows[$"{path} WS"] = $"| `WebSocket {path}` | {string.Join(" | ", cells)} |";
             Assert.Equal(2, cells.Count(cell => cell == "yes")); // the API key's and one kind's
+        }
+
+        foreach (var path in Methodless(postern).Append("/nothing/here"))
+        {
+            foreach (var slot in Slots)
+            {
+                Assert.Equal(403, await AskAsync(client, "GET", path, credentials["personal access token"], slot));
+            }
         }
 
         AuthorisationDocument.Check("Every route", Introduction, ["route", .. Kinds], rows.Values);
@@ -165,6 +178,14 @@ public partial class AuthorisationTests
         from method in methods
         where !HttpMethods.IsOptions(method)
         select (method, endpoint.RoutePattern.RawText!, endpoint.Metadata.GetMetadata<Server.Flow.TakesPersonalAccessToken>() is not null);
+
+    // A route of no method is one on which a WebSocket is opened, by GET or by CONNECT, or stands for all the paths that are not served.
+    private static IEnumerable<string> Sockets(TestPostern postern) => Methodless(postern).Where(path => !path.Contains("{**", StringComparison.Ordinal));
+
+    private static IEnumerable<string> Methodless(TestPostern postern) =>
+        from endpoint in postern.Host.Endpoints.OfType<RouteEndpoint>()
+        where endpoint.Metadata.GetMetadata<HttpMethodMetadata>() is null
+        select endpoint.RoutePattern.RawText!;
 
     private static async Task<Dictionary<string, string>> CredentialsAsync(TestPostern postern)
     {

@@ -17,6 +17,19 @@ internal sealed class Dice(ulong seed)
     /// <summary>A number below <paramref name="limit"/>.</summary>
     public int Next(int limit) => (int)((Next() >> 33) % (uint)limit);
 
+    /// <summary>True once in so many times.</summary>
+    public bool OneIn(int chances) => Next(chances) == 0;
+
+    public byte[] Bytes(int count)
+    {
+        var bytes = new byte[count];
+        for (var i = 0; i < count; i++)
+        {
+            bytes[i] = (byte)(Next() >> 40);
+        }
+        return bytes;
+    }
+
     /// <summary>One of these.</summary>
     public T Of<T>(IReadOnlyList<T> choices) => choices[Next(choices.Count)];
 }

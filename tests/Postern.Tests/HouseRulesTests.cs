@@ -30,6 +30,10 @@ public sealed partial class HouseRulesTests
     }
 
     [Fact]
+    public void Core_Sources_NameNoVendor() =>
+        SourceTree.AssertNone(SourceTree.Find(SourceTree.Sources("src/Postern.Core"), Vendor));
+
+    [Fact]
     public void Dialects_Sources_NameNoLedgerAndNoVerb() =>
         SourceTree.AssertNone(SourceTree.Find(SourceTree.Sources("src/Postern.Server/Dialects"), WhatDialectsMayNotName));
 
@@ -184,6 +188,9 @@ public sealed partial class HouseRulesTests
     [GeneratedRegex(@"\b\w*Ledger\b|\b(Mint|Admit)Async\b|\b(CredentialMint|ConnectionGate)\b")]
     private static partial Regex WhatDialectsMayNotName { get; }
 
+    [GeneratedRegex("eleven ?labs|xuna|open ?ai|\\bx-?ai\\b|convai|algolia|sk-alg", RegexOptions.IgnoreCase)]
+    private static partial Regex Vendor { get; }
+
     [GeneratedRegex(@"\bswitch\s*\{")]
     private static partial Regex SwitchExpression { get; }
 
@@ -211,7 +218,7 @@ public sealed partial class HouseRulesTests
     [GeneratedRegex(@"^\[[0-9.]+\]$")]
     private static partial Regex ExactVersion { get; }
 
-    // API keys, then signed credentials, then private keys. Written so that this file does not find itself.
-    [GeneratedRegex(@"\bpst_[0-9A-Za-z]{43,}|\b(psu|pct|ek)_[\w-]{16,}\.[\w-]{16,}\.[\w-]{43}\b|-----BEGIN [A-Z ]*PRIVATE KEY-{5}")]
+    // API keys, then signed credentials, personal access tokens, private keys. Written so that this file does not find itself.
+    [GeneratedRegex(@"\bpst_[0-9A-Za-z]{43,}|\b(psu|pct|ek)_[\w-]{16,}\.[\w-]{16,}\.[\w-]{43}\b|\bpat_(?!0{20})[\w-]{51}\b|-----BEGIN [A-Z ]*PRIVATE KEY-{5}")]
     private static partial Regex OwnSecret { get; }
 }

@@ -194,7 +194,7 @@ describe('@elevenlabs/client in Chromium', () => {
   });
   after(async () => { await browser?.close(); site?.close(); });
 
-  const inPage = options => page.evaluate(async ({ say, listenMs, ...session }) => {
+  const inPage = (options, on = page) => on.evaluate(async ({ say, listenMs, ...session }) => {
     const told = { messages: [], errors: [], modes: [], audio: 0 };
     let conversation;
     try {
@@ -215,13 +215,31 @@ describe('@elevenlabs/client in Chromium', () => {
     return told;
   }, options);
 
-  test('holds a text conversation over ws and over wss with HTTP/2', async () => {
+  test('holds a text conversation over ws and over wss', async () => {
     assert.ok((await inPage({ signedUrl: await signedUrl('agent_echo'), textOnly: true, say: 'browser' })).messages.some(m => m.message === 'echo: browser'));
     const secure = await page.request.get(`${postern.https}/v1/convai/conversation/get-signed-url?agent_id=agent_echo`, { headers: { 'xi-api-key': postern.apiKey } });
     const { signed_url: wss } = await secure.json();
     assert.match(wss, /^wss:/);
     const told = await inPage({ signedUrl: wss, textOnly: true, say: 'secure' });
     assert.ok(told.messages.some(m => m.message === 'echo: secure'), JSON.stringify(told));
+  });
+
+  // Chromium opens a WebSocket inside an HTTP/2 connection when it has one to that origin: from a page of Postern's own.
+  test('holds a text conversation over wss with HTTP/2', async () => {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true, bypassCSP: true });
+    const own = await context.newPage();
+    await own.goto(`${postern.https}/try`);
+    await own.addScriptTag({ path: join(here, 'node_modules', '@elevenlabs', 'client', 'dist', 'lib.iife.js') });
+    assert.equal(await own.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol), 'h2');
+    const devtools = await context.newCDPSession(own);
+    const opened = new Promise(resolve => devtools.once('Network.webSocketHandshakeResponseReceived', resolve));
+    await devtools.send('Network.enable');
+    const answer = await own.request.get(`${postern.https}/v1/convai/conversation/get-signed-url?agent_id=agent_echo`, { headers: { 'xi-api-key': postern.apiKey } });
+    const told = await inPage({ signedUrl: (await answer.json()).signed_url, textOnly: true, say: 'secure' }, own);
+    assert.ok(told.messages.some(m => m.message === 'echo: secure'), JSON.stringify(told));
+    const { response } = await opened;
+    assert.equal(response.status, 200, `by HTTP/1.1 it would be 101: ${JSON.stringify(response)}`);
+    await context.close();
   });
 
   test('speaks, and hears itself', async () => {

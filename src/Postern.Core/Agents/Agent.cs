@@ -91,7 +91,7 @@ public abstract record Upstream
         public override string ToString() => $"relay to {Url}";
     }
 
-    /// <summary>A chat endpoint of the OpenAI kind, asked with <c>POST Url/chat/completions</c>; the agent is hosted here.</summary>
+    /// <summary>A chat endpoint as most language models have it, asked with <c>POST Url/chat/completions</c>; the agent is hosted here.</summary>
     /// <param name="Url">An <c>https:</c> address, or <c>http:</c> in a private network, without a slash at its end.</param>
     /// <param name="Model">The model's name, as the endpoint knows it.</param>
     /// <param name="Key">A secret; null where the endpoint wants none.</param>

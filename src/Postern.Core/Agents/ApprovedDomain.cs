@@ -41,6 +41,16 @@ public readonly record struct ApprovedDomain
         return true;
     }
 
+    /// <summary>
+    /// Why a new entry is not taken, in a sentence; null when it is. A pattern under a whole top-level domain approves strangers, and a
+    /// word with a number (<c>javascript:1</c>) is rarely a host.
+    /// </summary>
+    public string? WhyRefused =>
+        Host.Contains('.', StringComparison.Ordinal) || Host.StartsWith('[') ? null
+        : Subdomains ? $"*.{Host} would approve every page under a top-level domain: write a pattern such as *.example.com"
+        : Scheme is null && Host != "localhost" ? $"'{Host}' is no domain: write a host such as example.com, or the whole origin of one without a dot, such as http://intranet:8080"
+        : null;
+
     /// <summary>Whether a page is of this domain.</summary>
     /// <param name="page">An Origin header, or a Referer, as received; <c>null</c> as a text is nobody's.</param>
     public bool Allows(string page)

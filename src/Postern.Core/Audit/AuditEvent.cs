@@ -53,6 +53,8 @@ public static class AuditNames
     public const string AgentChanged = "agent.changed";
     /// <summary>An agent was deleted.</summary>
     public const string AgentDeleted = "agent.deleted";
+    /// <summary>A project was created.</summary>
+    public const string ProjectCreated = "project.created";
     /// <summary>What a project says about its new agents was changed.</summary>
     public const string ProjectChanged = "project.changed";
     /// <summary>An API key was created.</summary>

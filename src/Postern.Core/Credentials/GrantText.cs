@@ -8,8 +8,10 @@ namespace Postern.Core.Credentials;
 /// <summary>A grant as the claims that a signed credential carries, with its kind: what the audit row of a mint holds and inspection reads.</summary>
 public static class GrantText
 {
-    /// <summary>One JSON object.</summary>
-    public static string Write(CredentialKind kind, Grant grant)
+    private const int LongestUnheeded = 64;
+
+    /// <summary>One JSON object; <paramref name="unheeded"/> stands beside the grant, cut to what an audit row can bear.</summary>
+    public static string Write(CredentialKind kind, Grant grant, IReadOnlyList<KeyValuePair<string, string>>? unheeded = null)
     {
         var text = new StringBuilder(96).Append("{\"kind\":\"").Append(kind).Append("\",\"exp\":").Append(grant.StartBy.ToUnixTimeSeconds());
         if (grant.Uses is { } uses)
@@ -23,6 +25,10 @@ public static class GrantText
         if (!grant.Origins.IsDefaultOrEmpty)
         {
             text.Append(",\"org\":[").AppendJoin(',', grant.Origins.Select(origin => $"\"{JsonEncodedText.Encode(origin)}\"")).Append(']');
+        }
+        foreach (var (name, value) in unheeded ?? [])
+        {
+            text.Append(",\"unheeded_").Append(name).Append("\":\"").Append(JsonEncodedText.Encode(string.Concat(value.EnumerateRunes().Take(LongestUnheeded)))).Append('"');
         }
         return text.Append(grant.HasFixed ? ",\"fix\":1}" : "}").ToString();
     }

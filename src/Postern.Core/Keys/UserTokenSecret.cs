@@ -8,9 +8,6 @@ namespace Postern.Core.Keys;
 /// <summary>The value of a user-token key: made here, or brought along by a customer and then judged. A guessed one makes anybody every user.</summary>
 public static class UserTokenSecret
 {
-    /// <summary>What the vendor's values start with, and scanners look for.</summary>
-    public const string Prefix = "sk-alg-";
-
     private const int ShortestBytes = 32;
     private const int LongestBytes = 512;
     private const int FewestDifferent = 8;
@@ -40,8 +37,8 @@ public static class UserTokenSecret
         "GQDstcKsx0NHjPOuXOYg5MbeJ1XT0uFiwDVvVBrk", "iNivDmHLpUA223sqsfhqGbMRdRj1PVkH", "r9iMKoe5CRMgvJBBtp4HrqN7QiPpUToj",
     ], StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>A new value of 256 random bits.</summary>
-    public static string Create() => Prefix + Base64Text.Encode(RandomNumberGenerator.GetBytes(32));
+    /// <summary>A new value of 256 random bits behind what the vendor's values start with, and scanners look for.</summary>
+    public static string Create(string prefix) => prefix + Base64Text.Encode(RandomNumberGenerator.GetBytes(32));
 
     /// <summary>Why a value must not sign, null when it may.</summary>
     public static string? WhyRefused(string value)

@@ -10,7 +10,7 @@ using Postern.Server.Storage;
 namespace Postern.Server.Admin;
 
 /// <summary>What every route of Postern's own API has in common: an API key with the scope admin, and refusals as RFC 9457 has them.</summary>
-internal sealed class AdminAccess(Core.Directory directory, RefusalLimiter limiter)
+internal sealed class AdminAccess(Core.Directory directory, LiveSessions live, RefusalLimiter limiter)
 {
     private const string KeyHeader = "xi-api-key";
     private const string Scheme = "Bearer ";
@@ -18,6 +18,12 @@ internal sealed class AdminAccess(Core.Directory directory, RefusalLimiter limit
     /// <summary>A handler that runs for a key that holds only.</summary>
     public RequestDelegate For(Func<HttpContext, ApiKey, Task> handler) => async context =>
     {
+        if (live.IsClosing)
+        {
+            context.Response.Headers.RetryAfter = "1";
+            await Problem.WriteAsync(context, StatusCodes.Status503ServiceUnavailable, "The server is shutting down: nothing was changed, try again.");
+            return;
+        }
         if (Verify(context.Request.Headers).IsDenied(out var denial, out var key))
         {
             await RefuseAsync(context, denial);

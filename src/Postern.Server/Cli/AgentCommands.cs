@@ -1,6 +1,5 @@
 using System.Globalization;
 using Postern.Core.Agents;
-using Postern.Core.Projects;
 using Postern.Server.Agents;
 using Postern.Server.Storage;
 
@@ -12,7 +11,7 @@ internal static class AgentCommands
     public static async Task<int> ListAsync(CommandContext context)
     {
         await using var store = context.OpenStore();
-        var rows = AgentSettings.List(store.Agents, new ProjectId(context.Line.Option("--project") ?? ProjectId.Default.Value));
+        var rows = AgentSettings.List(store.Agents, ProjectCommands.Named(context, store));
         context.Write(rows, ("id", row => row.Id), ("name", row => row.Name), ("dialect", row => row.Dialect),
             ("access", row => AgentDocument.Read(row, context.Options).Access.Private ? "private" : "public"),
             ("upstream", row => (row.Upstream as Upstream.Relay)?.Url ?? UpstreamSettings.Shown(row.Upstream)), ("created", row => row.CreatedAt));

@@ -14,7 +14,7 @@ internal static class Commands
         new("keys create", [], ["--project", "--name", "--scopes"], "Makes an API key and shows it once. Scopes: mint, agents_read, agents_write, conversations_read, admin, converse; all when left out. A page may be given a key that holds converse alone.", KeyCommands.CreateAsync),
         new("keys list", [], [], "Lists the API keys, without their texts.", KeyCommands.ListAsync),
         new("keys revoke", ["KEY_ID"], [], "Refuses an API key from now on.", KeyCommands.RevokeAsync),
-        new("keys rotate-signing", [], ["--keep"], "Signs with a new key from now on; what the old one signed is believed for --keep (24h).", KeyCommands.RotateAsync),
+        new("keys rotate-signing", [], ["--keep"], "Signs with a new key from now on; what former ones signed is believed for --keep (24h) at most; with --keep 0s no more at all.", KeyCommands.RotateAsync),
         new("user-token-keys create", [], ["--project", "--name", "--agents", "--signer-encodes-json"], "Makes a key for user tokens and shows its value; POSTERN_USER_TOKEN_SECRET holds a value of your own. --signer-encodes-json yes also takes further claims: never for a signer that writes JSON by hand, whose users could then become each other.", UserTokenCommands.CreateAsync),
         new("user-token-keys list", [], [], "Lists the keys for user tokens, without their values.", UserTokenCommands.ListAsync),
         new("user-token-keys delete", ["KEY_ID"], ["--project"], "Deletes a key for user tokens: its tokens are refused from now on.", UserTokenCommands.DeleteAsync),
@@ -28,6 +28,8 @@ internal static class Commands
         new("agents set-dialects", ["AGENT_ID", "DIALECT,…|all"], [], "Says which dialects reach an agent.", AgentCommands.SetOnlyDialectsAsync),
         new("conversations sweep", [], [], "Removes now what projects keep no longer, and shows how far it is; the server does the same once a day.", ConversationCommands.SweepAsync),
         new("conversations keep", ["DAYS"], ["--project"], "Says how long a project keeps conversations: 30, 60 or 90 days after they were last active, or 0 for not at all.", ConversationCommands.KeepAsync),
+        new("projects create", ["PROJECT"], [], "Makes a project: agents, keys and conversations of its own.", ProjectCommands.CreateAsync),
+        new("projects list", [], [], "Lists the projects.", ProjectCommands.ListAsync),
         new("projects set-defaults", ["PROJECT"], ["--dialect", "--access", "--lock-session"], "Says which vendor a project's new agents speak (elevenlabs, xuna), who may open one that says nothing about access (private, public), and whether all that a client secret is minted with is fixed without being marked (yes, no); what is left out is as in the settings.", ProjectCommands.SetDefaultsAsync),
         new("try", [], [], "Prints a link to the page on which one talks to the demo agent; it works once, within 24 hours.", TryCommand.RunAsync),
         new("check-config", [], ["--document"], "Reads every setting and says whether the server would start; --document markdown writes docs/configuration.md.", OtherCommands.CheckConfigAsync),
@@ -45,7 +47,7 @@ internal static class Commands
     {
         try
         {
-            var line = CommandLine.Read(words is ["--help" or "-h", ..] ? ["help"] : words is ["--version", ..] ? ["version"] : words, All);
+            var line = CommandLine.Read(words is ["--help" or "-h", ..] ? ["help", .. words.Skip(1)] : words is ["--version", ..] ? ["version", .. words.Skip(1)] : words, All);
             return await line.Command.RunAsync(new CommandContext(line, output));
         }
         catch (Exception e)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Postern.Core.Projects;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Cli;
@@ -24,16 +23,12 @@ internal static class ConversationCommands
 
     public static async Task<int> KeepAsync(CommandContext context)
     {
-        var project = new ProjectId(context.Line.Option("--project") ?? ProjectId.Default.Value);
         if (!int.TryParse(context.Line.Arguments[0], NumberStyles.None, CultureInfo.InvariantCulture, out var days) || !UserData.Choices.Contains(days))
         {
             throw new RefusedException($"Write one of {string.Join(", ", UserData.Choices)} days; 0 keeps nothing.", RefusedException.Usage);
         }
         await using var store = context.OpenStore();
-        if (!store.Keys.HasProject(project))
-        {
-            throw new RefusedException($"There is no project '{project}'.");
-        }
+        var project = ProjectCommands.Named(context, store);
         await store.UserData.KeepAsync(project, days, null, TimeProvider.System.GetUtcNow());
         context.Write(days == 0 ? $"Project {project} keeps no conversation from now on; the next sweep removes those of before."
             : $"Project {project} keeps conversations for {days} days after they were last active.", ("project", project.Value), ("retention_days", days));

@@ -11,12 +11,8 @@ internal static class KeyCommands
     public static async Task<int> CreateAsync(CommandContext context)
     {
         var scopes = ReadScopes(context.Line.Option("--scopes"));
-        var project = new ProjectId(context.Line.Option("--project") ?? ProjectId.Default.Value);
         await using var store = context.OpenStore();
-        if (!store.Keys.HasProject(project))
-        {
-            throw new RefusedException($"There is no project '{project}': the first start of the server creates 'default'.");
-        }
+        var project = ProjectCommands.Named(context, store);
         var text = ApiKeyText.Create();
         var key = await store.Keys.CreateApiKeyAsync(project, context.Line.Option("--name") ?? "key", text, scopes);
         context.Write($"{key.Id}, shown this once: {text}", ("id", key.Id), ("key", text), ("project", project), ("scopes", ApiKey.Names(scopes)));
@@ -50,7 +46,7 @@ internal static class KeyCommands
             : throw new RefusedException("--keep takes a duration such as 24h or 30m.", RefusedException.Usage);
         await using var store = context.OpenStore();
         var id = await store.Keys.RotateSigningKeyAsync(keep);
-        context.Write($"Signing with {id} from now on; what the former key signed is believed for {keep:c}.", ("id", id), ("former_verifies_for", keep.ToString("c")));
+        context.Write($"Signing with {id} from now on; what former keys signed is believed for {SettingText.Format(keep)} at most.", ("id", id), ("former_verifies_for", SettingText.Format(keep)));
         return 0;
     }
 
@@ -66,6 +62,7 @@ internal static class KeyCommands
             scopes |= ApiKey.ScopeNames.TryGetValue(name, out var scope) ? scope
                 : throw new RefusedException($"There is no scope '{name}'.{NearestName.Suggest(name, ApiKey.ScopeNames.Keys)} Scopes are {string.Join(", ", ApiKey.ScopeNames.Keys)}.", RefusedException.Usage);
         }
-        return scopes;
+        return scopes != Scopes.None ? scopes
+            : throw new RefusedException($"A key without a scope opens nothing: leave --scopes out for all of them, or name some of {string.Join(", ", ApiKey.ScopeNames.Keys)}.", RefusedException.Usage);
     }
 }

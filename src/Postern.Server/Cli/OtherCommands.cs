@@ -55,6 +55,11 @@ internal static class OtherCommands
         {
             throw new RefusedException($"There is no command '{asked}'.{NearestName.Suggest(asked, Commands.All.Select(command => command.Name))} 'postern help' shows them.", RefusedException.Usage);
         }
+        if (context.Line.Json)
+        {
+            context.Write(shown, ("command", command => command.Name), ("usage", command => "postern " + command.Usage), ("sentence", command => command.Sentence));
+            return Task.FromResult(0);
+        }
         if (asked.Length == 0)
         {
             context.Output.WriteLine("Postern, the guarded door in front of conversational AI agents.\n");
@@ -63,7 +68,7 @@ internal static class OtherCommands
         {
             context.Output.WriteLine($"  postern {command.Usage}\n      {command.Sentence}");
         }
-        context.Output.WriteLine("\nEvery command takes --json and every setting as an option; docs/configuration.md lists them:\n");
+        context.Output.WriteLine("\nEvery command but serve takes --json, and each every setting as an option; docs/configuration.md lists them:\n");
         foreach (var setting in Setting.All)
         {
             context.Output.WriteLine($"  {setting.OptionName} VALUE\n      {setting.Facts.Sentence}");

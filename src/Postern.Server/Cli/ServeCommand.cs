@@ -10,6 +10,10 @@ internal static class ServeCommand
 {
     public static async Task<int> RunAsync(CommandContext context)
     {
+        if (context.Line.Json)
+        {
+            throw new RefusedException("serve speaks to people: leave --json out.", RefusedException.Usage);
+        }
         var environment = Environment.GetEnvironmentVariables();
         if (StartChecks.OfStart(context.Options, environment) is { } problem)
         {

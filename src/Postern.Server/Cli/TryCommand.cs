@@ -1,3 +1,4 @@
+using Postern.Server.Hosting;
 using Postern.Server.Try;
 
 namespace Postern.Server.Cli;
@@ -8,10 +9,14 @@ internal static class TryCommand
     public static async Task<int> RunAsync(CommandContext context)
     {
         await using var store = context.OpenStore();
-        var origin = TryPage.Origin(context.Options, []);
+        var listening = NodeFile.Listening(context.Options.Data);
+        var origin = TryPage.Origin(context.Options, listening);
         var code = await store.TryCodes.CreateAsync();
-        context.Write($"{(origin.Length == 0 ? "Put the address that the server listens on before this. " : "")}Works once, within 24 hours: {TryPage.Link(origin, code)}",
-            ("link", TryPage.Link(origin, code)), ("expires_in_seconds", (int)Storage.TryCodes.Lifetime.TotalSeconds));
+        var caution = origin.Length == 0 ? "Put the address that the server listens on before this. "
+            : listening.Count > 0 || context.Options.PublicAddress is not null ? ""
+            : $"No server runs on {context.Options.Data} now; for one that listens as the settings of this command say. ";
+        context.Write($"{caution}Works once, within 24 hours: {TryPage.Link(origin, code)}",
+            ("link", TryPage.Link(origin, code)), ("expires_in_seconds", (int)Storage.TryCodes.Lifetime.TotalSeconds), ("server_found", listening.Count > 0));
         return 0;
     }
 }

@@ -20,17 +20,13 @@ internal static class UserTokenCommands
             throw new RefusedException($"{Imported}: {weak}.");
         }
         await using var store = context.OpenStore();
-        var project = ProjectOf(context);
-        if (!store.Keys.HasProject(project))
-        {
-            throw new RefusedException($"There is no project '{project}': the first start of the server creates 'default'.");
-        }
+        var project = ProjectCommands.Named(context, store);
         var agents = (context.Line.Option("--agents") ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(id => new AgentId(id)).ToImmutableArray();
         if (agents.FirstOrDefault(id => store.Agents.Read(id) is not { } row || row.Project != project) is { Value: { } unknown })
         {
             throw new RefusedException($"There is no agent '{unknown}': 'postern agents list' shows their ids.");
         }
-        var key = await store.UserTokenKeys.CreateAsync(project, context.Line.Option("--name") ?? "key", value, agents, encodes, null);
+        var key = await store.UserTokenKeys.CreateAsync(project, context.Line.Option("--name") ?? "key", value ?? UserTokenSecret.Create(AlgoliaDialect.SecretPrefix), agents, encodes, null);
         context.Write($"kid {key.Id}, value {(value is null ? key.Value : "as given")}.{(encodes ? " " + SecretKeysRest.Risk : "")}",
             ("id", key.Id), ("value", key.Value), ("project", project), ("agents", key.Agents.Select(agent => agent.Value)), ("signer_encodes_json", encodes));
         return 0;

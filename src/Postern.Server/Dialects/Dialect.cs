@@ -124,7 +124,7 @@ internal sealed record HttpAnswer(int Status, byte[] Body, string ContentType = 
 internal sealed record Opening(
     IReadOnlyDictionary<string, JsonElement> Overrides, IReadOnlyDictionary<string, JsonElement> Variables, string? ClaimedSubject, string Raw)
 {
-    /// <summary>What an upstream must hear of the values that the mint has fixed, null when it has fixed none.</summary>
+    /// <summary>What an upstream must hear of the values that the mint has fixed, or of the user in place of another whom the client claimed; null when it is neither.</summary>
     public byte[]? Upstream { get; init; }
 
     /// <summary>Whether <see cref="Upstream"/> stands for the client's first message, or goes before it.</summary>

@@ -7,7 +7,7 @@ using Postern.Server.Dialects.Xuna;
 
 namespace Postern.Server.Dialects;
 
-/// <summary>The list. A further vendor is one folder, one folder of transcripts, and one line here.</summary>
+/// <summary>The list. A further vendor is one folder, one folder of transcripts, and one line here; its REST, where it has any, is put together in PosternHost.</summary>
 internal static class Dialects
 {
     public static readonly IReadOnlyList<Dialect> All = [new ElevenLabsDialect(), new XunaDialect(), RealtimeDialect.OpenAI, RealtimeDialect.Xai, new ConvaiDialect(), new AlgoliaDialect(), new OwnDialect()];

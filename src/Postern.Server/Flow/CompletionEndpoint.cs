@@ -63,9 +63,7 @@ internal sealed class CompletionEndpoint(
             return new SessionEnd(SessionEndReason.FirstMessageRefused, Frames.NoCode, denial.Detail ?? "");
         }
         var agent = agents.For(session, ConversationPlan.OfTexts(session), completion.Remembers);
-        var acts = new HeldAnswer(agent, leash, acts => KeepAsync(session, completion, acts)).AnswerAsync(new AgentTurn(completion.Conversation), context.RequestAborted);
-        await turns.SendAsync(context, completion.Answer, leash, acts);
-        return null;
+        return await turns.AnswerAsync(context, completion.Answer, leash, new HeldAnswer(agent, leash, acts => KeepAsync(session, completion, acts)), completion.Conversation);
     }
 
     private static async Task<Decision<Completion>> ReadAsync(HttpContext context, CompletionRoute route, WireRequest wire)

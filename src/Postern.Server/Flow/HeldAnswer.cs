@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Postern.Core.Sessions;
 using Postern.Server.Agents;
 
 namespace Postern.Server.Flow;
@@ -8,6 +9,10 @@ namespace Postern.Server.Flow;
 internal sealed class HeldAnswer(IHostedAgent agent, Leash leash, Func<IReadOnlyList<AgentAct>, Task> keep)
 {
     private readonly List<AgentAct> done = [];
+
+    /// <summary>How the session ended when the agent could not answer, or not to the end; null when it could, and when the leash ended it.</summary>
+    public SessionEnd? Failure => leash.TryGet(out _, out _) || done.LastOrDefault() is not AgentAct.Failed failed ? null
+        : new SessionEnd(done.Exists(act => act is AgentAct.Piece) ? SessionEndReason.UpstreamLost : SessionEndReason.UpstreamUnreachable, Frames.NoCode, failed.Sentence);
 
     /// <summary>Passes on what the agent does. When the leash ends the session the last act says so.</summary>
     /// <exception cref="OperationCanceledException">The client is gone.</exception>

@@ -42,8 +42,14 @@ internal sealed class HeldTurns(ILedger ledger, LiveSessions live, SessionTimers
         }
     }
 
-    /// <summary>Sends an answer in its form.</summary>
-    public async Task SendAsync(HttpContext context, TurnAnswer form, Leash leash, IAsyncEnumerable<AgentAct> acts)
+    /// <summary>Sends the answer to a conversation in its form; where nothing was said there is nothing to answer. Returns how the session ended when the agent failed.</summary>
+    public async Task<SessionEnd?> AnswerAsync(HttpContext context, TurnAnswer form, Leash leash, HeldAnswer answer, IReadOnlyList<Said> conversation)
+    {
+        await SendAsync(context, form, leash, conversation.Count == 0 ? AsyncEnumerable.Empty<AgentAct>() : answer.AnswerAsync(new AgentTurn(conversation), context.RequestAborted));
+        return answer.Failure;
+    }
+
+    private async Task SendAsync(HttpContext context, TurnAnswer form, Leash leash, IAsyncEnumerable<AgentAct> acts)
     {
         if (form is TurnAnswer.Streamed streamed)
         {

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Postern.Core;
 using Postern.Core.Agents;
+using Postern.Core.Sessions;
 using Postern.Server.Agents;
 using Postern.Server.Dialects;
 using Postern.Server.Hosting;
@@ -94,11 +95,7 @@ internal sealed class HttpSessionEndpoint(
         {
             await using var recorder = new ConversationRecorder(conversations, opened.Session, clock, opened.Request.Conversation);
             recorder.Begin(Opening.None with { ClaimedSubject = opened.Request.Connect.Subject }, textOnly: true);
-            await turns.HoldAsync(context, opened.Session, async leash =>
-            {
-                await turns.SendAsync(context, route.Answer(opened), leash, await AnswerAsync(opened, recorder, leash, context.RequestAborted));
-                return null;
-            }, recorder.EndAsync);
+            await turns.HoldAsync(context, opened.Session, leash => AnswerAsync(context, route, opened, recorder, leash), recorder.EndAsync);
         }
         finally
         {
@@ -106,22 +103,23 @@ internal sealed class HttpSessionEndpoint(
         }
     }
 
-    private async ValueTask<IAsyncEnumerable<AgentAct>> AnswerAsync(Opened opened, ConversationRecorder recorder, Leash leash, CancellationToken ct)
+    private async Task<SessionEnd?> AnswerAsync(HttpContext context, TurnRoute route, Opened opened, ConversationRecorder recorder, Leash leash)
     {
-        if (opened.Request.Text is not { } text)
+        IReadOnlyList<Said> conversation = [];
+        if (opened.Request.Text is { } text)
         {
-            return AsyncEnumerable.Empty<AgentAct>();
+            var earlier = opened.Request.Conversation is { } id && conversations.Read(id) is { } row ? conversations.ReadTurns(row) : [];
+            conversation = [.. earlier.Select(turn => new Said(turn.Role == TurnRole.User ? SaidBy.User : SaidBy.Agent, turn.Message)), new Said(SaidBy.User, text)];
+            await recorder.AddAsync(TurnRole.User, text);
         }
-        var earlier = opened.Request.Conversation is { } id && conversations.Read(id) is { } row ? conversations.ReadTurns(row) : [];
-        var conversation = earlier.Select(turn => new Said(turn.Role == TurnRole.User ? SaidBy.User : SaidBy.Agent, turn.Message)).Append(new Said(SaidBy.User, text));
-        await recorder.AddAsync(TurnRole.User, text);
-        return new HeldAnswer(agents.For(opened.Session, ConversationPlan.OfTexts(opened.Session)), leash, async acts =>
+        var answer = new HeldAnswer(agents.For(opened.Session, ConversationPlan.OfTexts(opened.Session)), leash, async acts =>
         {
             if (string.Concat(acts.OfType<AgentAct.Piece>().Select(piece => piece.Text)) is { Length: > 0 } said)
             {
                 await recorder.AddAsync(TurnRole.Agent, said);
             }
-        }).AnswerAsync(new AgentTurn([.. conversation]), ct);
+        });
+        return await turns.AnswerAsync(context, route.Answer(opened), leash, answer, conversation);
     }
 
     private async Task HangUpAsync(HttpContext context, HangUpRoute route)

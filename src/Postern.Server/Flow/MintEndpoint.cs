@@ -9,7 +9,7 @@ using Postern.Server.Storage;
 namespace Postern.Server.Flow;
 
 /// <summary>Answers the routes of all dialects on which credentials are minted, inspected, extended and revoked: read, do, write.</summary>
-internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory, ServerAddress address, MediaRooms media, RefusalLimiter limiter, PosternOptions options, TimeProvider clock)
+internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory, ServerAddress address, MediaRooms media, LiveSessions live, RefusalLimiter limiter, PosternOptions options, TimeProvider clock)
 {
     private readonly Func<MintRequest, Task<Decision<Credential>>> mintOne = mint.MintAsync;
 
@@ -87,7 +87,8 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
     {
         try
         {
-            return read.IsDenied(out var denial, out var request)
+            return live.IsClosing ? await mint.RefuseAsync(new Denial(DenialReason.ShuttingDown), context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow())
+                : read.IsDenied(out var denial, out var request)
                 ? await mint.RefuseAsync(denial, context.Connection.RemoteIpAddress?.ToString(), clock.GetUtcNow())
                 : await decide(request);
         }

@@ -45,8 +45,7 @@ internal sealed class RelayOpening
         switch (message.Outcome)
         {
             case ReadOutcome.Message when Judge(message) is var (refused, opening):
-                Frames = opening.Upstream is null ? message.FramesAndSurplus
-                    : (byte[])[.. Fixed(opening).Span, .. (opening.UpstreamReplaces ? message.Surplus : message.FramesAndSurplus).Span];
+                Frames = Passed(message, opening);
                 return refused is { } close ? (close, new SessionEnd(SessionEndReason.FirstMessageRefused, close.Code, close.Reason)) : null;
             case ReadOutcome.Broken:
                 return (message.Close, new SessionEnd(SessionEndReason.ProtocolError, message.Close.Code, message.Close.Reason));
@@ -71,6 +70,9 @@ internal sealed class RelayOpening
 
     private (CloseFrame? Refused, Opening Opening) Judge(ClientMessage message) => message.IsText ? judge(message.Payload) : (Invalid, Opening.None);
 
+    private static ReadOnlyMemory<byte> Passed(ClientMessage message, Opening opening) => opening.Upstream is null ? message.FramesAndSurplus
+        : (byte[])[.. Fixed(opening).Span, .. (opening.UpstreamReplaces ? message.Surplus : message.FramesAndSurplus).Span];
+
     private static ReadOnlyMemory<byte> Fixed(Opening opening) => opening.Upstream is { } text ? Flow.Frames.MaskedText(text) : default;
 
     /// <summary>Gives the judged first message, then the rest of the stream; a refused one ends the session.</summary>
@@ -86,13 +88,13 @@ internal sealed class RelayOpening
                 var message = await opening.first.WaitAsync(cancellationToken);
                 var (refused, judgedOpening) = message.Outcome == ReadOutcome.Message ? opening.Judge(message) : (null, Opening.None);
                 // What the mint has fixed was said already: initiation data that comes now would be a second say.
-                if ((judgedOpening.UpstreamReplaces ? Invalid : refused) is { } close)
+                if ((judgedOpening.UpstreamReplaces && !opening.Frames.IsEmpty ? Invalid : refused) is { } close)
                 {
                     opening.leash.End(SessionEndReason.FirstMessageRefused, close.Reason);
                     await Task.Delay(Timeout.Infinite, cancellationToken);
                 }
                 // A close or a broken frame too: the relay passes on the one and answers the other.
-                pending = message.FramesAndSurplus;
+                pending = opening.Frames.IsEmpty ? Passed(message, judgedOpening) : message.FramesAndSurplus;
                 judged = true;
             }
             if (pending.IsEmpty)

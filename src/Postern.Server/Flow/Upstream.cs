@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
@@ -48,7 +47,7 @@ internal sealed class UpstreamConnection(Stream stream, ReadOnlyMemory<byte> sur
 /// <summary>Dials upstreams over its own sockets: an HttpClient upgrade costs several times as much.</summary>
 internal static class Upstream
 {
-    private static readonly ConcurrentDictionary<string, Lazy<Task<IPAddress[]>>> LookUps = new(StringComparer.OrdinalIgnoreCase);
+    private static readonly NameLookUps Names = new(Dns.GetHostAddresses);
 
     /// <summary>Looks the host up once, checks every address, dials a checked one, and opens a WebSocket.</summary>
     /// <exception cref="UpstreamException">It could not be had. Nothing stays open.</exception>
@@ -91,28 +90,13 @@ internal static class Upstream
 
     private static async ValueTask<IPAddress[]> ResolveAsync(string host, bool allowPrivate, CancellationToken ct)
     {
-        var found = IPAddress.TryParse(host, out var literal) ? [literal] : await LookUpAsync(host).WaitAsync(ct);
+        var found = IPAddress.TryParse(host, out var literal) ? [literal] : await Names.FindAsync(host).WaitAsync(ct);
         if (found.Length == 0) throw new UpstreamException(UpstreamFailure.Unreachable, "The upstream's name has no address.");
         // One forbidden address among good ones is how rebinding begins: it condemns the name.
         if (!allowPrivate && !found.All(AddressRules.IsPublic))
             throw new UpstreamException(UpstreamFailure.AddressForbidden, "The upstream's address is private, local or reserved; relaying there must be allowed by a setting.");
         return found;
     }
-
-    // The platform's own way keeps a thread of the pool for as long as a name server is silent, and a few of those would stop everything
-    // else. Each name has a thread of its own while it is looked up; whoever wants it meanwhile waits for the same answer.
-    private static Task<IPAddress[]> LookUpAsync(string host) => LookUps.GetOrAdd(host, static name => new Lazy<Task<IPAddress[]>>(() => Task.Factory.StartNew(
-        () =>
-        {
-            try
-            {
-                return Dns.GetHostAddresses(name);
-            }
-            finally
-            {
-                LookUps.TryRemove(name, out _);
-            }
-        }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))).Value;
 
     private static async ValueTask<Socket> DialAsync(IPAddress[] addresses, int port, CancellationToken ct)
     {

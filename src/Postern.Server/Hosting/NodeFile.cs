@@ -11,9 +11,10 @@ internal sealed class NodeFile : IDisposable
 {
     private const int WouldBlock = 11; // what flock answers
 
+    private readonly string folder;
     private readonly FileStream file;
 
-    private NodeFile(FileStream file, string name) => (this.file, Name) = (file, name);
+    private NodeFile(string folder, FileStream file, string name) => (this.folder, this.file, Name) = (folder, file, name);
 
     /// <summary>The node's name in the records.</summary>
     public string Name { get; }
@@ -39,8 +40,35 @@ internal sealed class NodeFile : IDisposable
             file.Write(Encoding.UTF8.GetBytes(name));
             file.Flush(flushToDisk: true);
         }
-        return new NodeFile(file, name);
+        return new NodeFile(folder, file, name);
     }
 
-    public void Dispose() => file.Dispose();
+    /// <summary>Leaves word for the commands of this machine where the server listens.</summary>
+    public void Tell(IEnumerable<string> addresses) => File.WriteAllLines(Addresses(folder), addresses);
+
+    /// <summary>Where the server listens that holds the folder now; nothing when none does.</summary>
+    public static IReadOnlyList<string> Listening(string folder)
+    {
+        try
+        {
+            using var free = new FileStream(Path.Combine(folder, "node"), FileMode.Open, FileAccess.Read, FileShare.Read);
+            return []; // what a killed process has left behind is no address
+        }
+        catch (FileNotFoundException)
+        {
+            return [];
+        }
+        catch (IOException e) when (e.HResult == WouldBlock)
+        {
+            return File.Exists(Addresses(folder)) ? File.ReadAllLines(Addresses(folder)) : [];
+        }
+    }
+
+    public void Dispose()
+    {
+        File.Delete(Addresses(folder));
+        file.Dispose();
+    }
+
+    private static string Addresses(string folder) => Path.Combine(folder, "addresses");
 }

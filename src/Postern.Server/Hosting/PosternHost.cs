@@ -40,7 +40,7 @@ internal sealed class PosternHost : IAsyncDisposable
     public string? FirstTryCode { get; private init; }
 
     /// <summary>The addresses that are listened on, such as <c>http://127.0.0.1:8080</c>.</summary>
-    public IReadOnlyList<string> Addresses => [.. app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
+    public IReadOnlyList<string> Addresses => AddressesOf(app);
 
     /// <summary>Everything that is mapped.</summary>
     public IEnumerable<Endpoint> Endpoints => ((IEndpointRouteBuilder)app).DataSources.SelectMany(source => source.Endpoints);
@@ -79,6 +79,7 @@ internal sealed class PosternHost : IAsyncDisposable
             await heartbeat.BeatAsync(); // before the first session: others may have found this node dead
             await app.StartAsync();
             heartbeat.Start();
+            node.Tell(AddressesOf(app));
             var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
             return new PosternHost(app, node, store, certificates, live, sweep, heartbeat, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
@@ -98,10 +99,13 @@ internal sealed class PosternHost : IAsyncDisposable
         }
     }
 
-    /// <summary>Accepts nothing new, ends the live sessions in their dialect's way within the grace time, writes every row, stops.</summary>
+    /// <summary>Accepts nothing new, and ends the live sessions in their dialect's way within the grace time.</summary>
+    public Task CloseAsync() => live.CloseAsync(options.Shutdown.Grace, clock);
+
+    /// <summary>Closes, writes every row, stops.</summary>
     public async ValueTask DisposeAsync()
     {
-        await live.CloseAsync(options.Shutdown.Grace, clock);
+        await CloseAsync();
         using (var grace = new CancellationTokenSource(options.Shutdown.Grace))
         {
             await app.StopAsync(grace.Token);
@@ -114,6 +118,8 @@ internal sealed class PosternHost : IAsyncDisposable
         node.Dispose();
     }
 
+    private static IReadOnlyList<string> AddressesOf(WebApplication app) => [.. app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
+
     private static void Map(
         WebApplication app, PosternOptions options, Store store, Core.Directory directory, SqlLedger ledger, LiveSessions live, TimeProvider clock)
     {
@@ -122,6 +128,7 @@ internal sealed class PosternHost : IAsyncDisposable
         var limiter = new RefusalLimiter(options.Limits.RefusalsPerAddressPerMinute, clock);
         var address = new ServerAddress(options);
 
+        RejectedRequests.Watch(app);
         AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         TrustedProxies.Use(app, options);
@@ -130,7 +137,7 @@ internal sealed class PosternHost : IAsyncDisposable
         app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
         var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
         app.Lifetime.ApplicationStopped.Register(media.Dispose);
-        var mints = new MintEndpoint(mint, directory, address, media, limiter, options, clock);
+        var mints = new MintEndpoint(mint, directory, address, media, live, limiter, options, clock);
         foreach (var dialect in Dialects.Dialects.All)
         {
             mints.Map(app, dialect);
@@ -153,12 +160,12 @@ internal sealed class PosternHost : IAsyncDisposable
             completions.Map(app, dialect);
         }
         Dialects.Realtime.Calls.Map(app);
-        var rest = new RestAccess(directory, limiter);
+        var rest = new RestAccess(directory, live, limiter);
         new AgentsRest(rest, store.Agents, store.Cursors, store.Feed, options, clock).Map(app);
         new WidgetRest(rest, directory, store.Agents, clock).Map(app);
         new ConversationsRest(rest, store.Conversations, store.Cursors, directory, address, clock).Map(app);
         new ConversationFeedbackRest(store.Conversations, limiter).Map(app);
-        var algolia = new AlgoliaAccess(gate.Identify, (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
+        var algolia = new AlgoliaAccess(request => live.IsClosing ? new Denial(DenialReason.ShuttingDown) : gate.Identify(request), (denial, address) => gate.Refuse(denial, address, clock.GetUtcNow()), limiter);
         new UserConversationsRest(algolia, store.Conversations, store.Votes, directory, clock).Map(app);
         new FeedbackRest(algolia, store.Votes, directory, clock).Map(app);
         new MemoryRest(algolia, store.Memory, directory, clock).Map(app);
@@ -167,12 +174,12 @@ internal sealed class PosternHost : IAsyncDisposable
         new StudioAgentsRest(algolia, store.Agents, store.Feed, directory, options, clock).Map(app);
         new AllowedDomainsRest(algolia, store.Domains, store.Feed, directory).Map(app);
         AlgoliaPaths.Map(app);
-        var admin = new AdminAccess(directory, limiter);
+        var admin = new AdminAccess(directory, live, limiter);
         new UserCutOffsAdmin(admin, store.UserTokenKeys, store.Feed).Map(app);
         new AgentsAdmin(admin, store.Agents, store.Feed, options, clock).Map(app);
         new SessionsAdmin(admin, store.Database, store.Writer, store.Feed, clock).Map(app);
         var sessions = new TrySessions(directory, ledger, clock);
-        new TryPage(mint, directory, store.TryCodes, sessions, address, limiter, options, clock).Map(app);
+        new TryPage(mint, directory, store.TryCodes, sessions, address, live, limiter, options, clock).Map(app);
         OpenApi.Map(app);
         Health.Map(app, store, live, clock);
         app.UseEndpoints(static _ => { });

@@ -13,7 +13,7 @@ internal static class ConfigurationDocument
 
             Every setting of Postern. This page is generated from the code (`postern check-config --document markdown`); a test keeps it current.
 
-            A setting is read from the section `Postern` of `appsettings.json` in the working folder, then from the environment, then from the
+            A setting is read from the section `Postern` of `appsettings.json` in the folder it is started in, then from the environment, then from the
             command line; the later one wins. A name that is no setting, or a value out of its range, keeps Postern from starting and is told
             in one sentence. Durations are written `15m`, `900s` or `00:15:00`. `POSTERN_API_KEY` is no setting: at the first start it becomes
             the first API key, which otherwise is made and shown once.

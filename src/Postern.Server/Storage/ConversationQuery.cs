@@ -5,7 +5,8 @@ using Postern.Core.Projects;
 namespace Postern.Server.Storage;
 
 /// <summary>An end user as the conversations know one.</summary>
-internal sealed record ConversationUser(string Id, DateTimeOffset First, DateTimeOffset Last, long Conversations, string LastConversation, AgentId LastAgent);
+/// <param name="IsBound">Credentials have named this user; else clients have only claimed to be.</param>
+internal sealed record ConversationUser(string Id, bool IsBound, DateTimeOffset First, DateTimeOffset Last, long Conversations, string LastConversation, AgentId LastAgent);
 
 /// <summary>Which conversations to list; a null member does not narrow. <see cref="After"/> is the last one of the page before.</summary>
 internal sealed record ConversationQuery(ProjectId Project, DateTimeOffset Now, int Limit)

@@ -208,20 +208,21 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
         }
     }
 
-    /// <summary>One page of the project's users by id, with their first and last session.</summary>
-    public List<ConversationUser> ListUsers(ProjectId project, string search, string after, int limit) => database.Query(
+    /// <summary>One page of the project's users by id, with their first and last session: whoever is merely claimed to be one is listed apart, behind.</summary>
+    public List<ConversationUser> ListUsers(ProjectId project, string search, (string Id, bool IsBound) after, int limit) => database.Query(
         """
-        select u.user_id, u.first_at, u.last_at, u.conversations, c.id, c.agent_id
-        from (select coalesce(nullif(subject, ''), claimed_subject) as user_id, min(started_at) as first_at, max(started_at) as last_at, count(*) as conversations
-              from conversation where project_id = $1 and is_session = 1
-                and coalesce(nullif(subject, ''), claimed_subject) > $2 and lower(coalesce(nullif(subject, ''), claimed_subject)) like $3 escape '\'
-              group by coalesce(nullif(subject, ''), claimed_subject)) u
-        join conversation c on c.seq = (select max(seq) from conversation
-            where project_id = $1 and is_session = 1 and coalesce(nullif(subject, ''), claimed_subject) = u.user_id and started_at = u.last_at)
-        order by u.user_id limit $4
+        select u.user_id, u.claimed, u.first_at, u.last_at, u.conversations, c.id, c.agent_id
+        from (select coalesce(nullif(subject, ''), claimed_subject) as user_id, case subject when '' then 1 else 0 end as claimed,
+                min(started_at) as first_at, max(started_at) as last_at, count(*) as conversations
+              from conversation where project_id = $1 and is_session = 1 and lower(coalesce(nullif(subject, ''), claimed_subject)) like $2 escape '\'
+              group by 1, 2) u
+        join conversation c on c.seq = (select max(seq) from conversation where project_id = $1 and is_session = 1 and started_at = u.last_at
+            and coalesce(nullif(subject, ''), claimed_subject) = u.user_id and case subject when '' then 1 else 0 end = u.claimed)
+        where (u.user_id, u.claimed) > ($3, $4)
+        order by u.user_id, u.claimed limit $5
         """,
-        static reader => new ConversationUser(reader.GetString(0), reader.Time(1), reader.Time(2), reader.GetInt64(3), reader.GetString(4), new AgentId(reader.GetString(5))),
-        project.Value, after, ConversationQuery.Like(search), limit);
+        static reader => new ConversationUser(reader.GetString(0), reader.GetInt32(1) == 0, reader.Time(2), reader.Time(3), reader.GetInt64(4), reader.GetString(5), new AgentId(reader.GetString(6))),
+        project.Value, ConversationQuery.Like(search), after.Id, after.IsBound ? 0 : 1, limit);
 
     private List<ConversationRow> Page(ConversationQuery query, int limit)
     {

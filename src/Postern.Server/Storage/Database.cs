@@ -209,6 +209,7 @@ internal sealed class Database : IAsyncDisposable
         SqliteConnection.ClearPool(connection);
     }
 
+    // A version is a place in the list and not a file's number: 0005 was given up before anybody had it, and nothing may be put there.
     private static IEnumerable<(int Version, string Text)> Migrations()
     {
         var assembly = typeof(Database).Assembly;

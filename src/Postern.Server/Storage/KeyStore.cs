@@ -19,6 +19,37 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
         return command.ExecuteScalar() is not null;
     }
 
+    /// <summary>Makes a project; false when there is one of this id.</summary>
+    public Task<bool> CreateProjectAsync(ProjectId project)
+    {
+        var now = clock.GetUtcNow();
+        return writer.WriteAsync(transaction =>
+        {
+            transaction.LockDirectory();
+            if (transaction.Execute("insert into project (id, name, created_at) values ($1, $1, $2) on conflict (id) do nothing", project.Value, now.ToUnixTimeMilliseconds()) == 0)
+            {
+                return false;
+            }
+            transaction.Changed(ProjectDefaults.Change, project.Value); // what the settings say holds for it from its first mint on
+            transaction.Audit(new AuditEvent(now, AuditNames.ProjectCreated) { Project = project });
+            return true;
+        });
+    }
+
+    /// <summary>All projects and when each was made.</summary>
+    public List<(ProjectId Id, DateTimeOffset CreatedAt)> ReadProjects()
+    {
+        using var connection = database.Open();
+        using var command = Database.Command(connection, "select id, created_at from project order by created_at, id");
+        using var reader = command.ExecuteReader();
+        var projects = new List<(ProjectId, DateTimeOffset)>();
+        while (reader.Read())
+        {
+            projects.Add((new ProjectId(reader.GetString(0)), reader.Time(1)));
+        }
+        return projects;
+    }
+
     /// <summary>Stores a key for <paramref name="text"/>, of which only the hash is kept.</summary>
     public async Task<ApiKey> CreateApiKeyAsync(ProjectId project, string name, string text, Scopes scopes)
     {
@@ -79,7 +110,7 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
         return keys;
     }
 
-    /// <summary>Makes a new active signing key; the former one verifies for <paramref name="verifiesFor"/> more.</summary>
+    /// <summary>Makes a new active signing key; every former one verifies for <paramref name="verifiesFor"/> more at most.</summary>
     public async Task<string> RotateSigningKeyAsync(TimeSpan verifiesFor)
     {
         var now = clock.GetUtcNow();
@@ -88,7 +119,7 @@ internal sealed class KeyStore(Database database, GroupedWriter writer, SecretBo
         {
             transaction.LockDirectory(); // two rotations at once would leave two active keys
             transaction.Execute("update signing_key set state = 'retired' where state = 'retiring' and verifies_until <= $1", now.ToUnixTimeMilliseconds());
-            transaction.Execute("update signing_key set state = 'retiring', verifies_until = $1 where state = 'active'", (now + verifiesFor).ToUnixTimeMilliseconds());
+            transaction.Execute("update signing_key set state = 'retiring', verifies_until = $1 where state = 'active' or (state = 'retiring' and verifies_until > $1)", (now + verifiesFor).ToUnixTimeMilliseconds());
             InsertSigningKey(transaction, id);
         });
         return id;

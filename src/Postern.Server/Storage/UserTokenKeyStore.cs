@@ -37,14 +37,14 @@ internal sealed class UserTokenKeyStore(Database database, GroupedWriter writer,
     /// <summary>Stores a key.</summary>
     /// <param name="project">Its project.</param>
     /// <param name="name">For people.</param>
-    /// <param name="value">The secret, judged before; null makes one.</param>
+    /// <param name="value">The secret, made or judged before.</param>
     /// <param name="agents">The only agents that its tokens open; empty is all.</param>
     /// <param name="encodes">Whether its signer encodes JSON.</param>
     /// <param name="keyId">The API key that asks; null is an operator.</param>
-    public async Task<UserTokenKeyRow> CreateAsync(ProjectId project, string name, string? value, ImmutableArray<AgentId> agents, bool encodes, string? keyId)
+    public async Task<UserTokenKeyRow> CreateAsync(ProjectId project, string name, string value, ImmutableArray<AgentId> agents, bool encodes, string? keyId)
     {
         var now = DateTimeOffset.FromUnixTimeMilliseconds(clock.GetUtcNow().ToUnixTimeMilliseconds());
-        var row = new UserTokenKeyRow(RandomText.Uuid(), project, name, value ?? UserTokenSecret.Create(), agents, encodes, now, now, null, null);
+        var row = new UserTokenKeyRow(RandomText.Uuid(), project, name, value, agents, encodes, now, now, null, null);
         await AddAsync(row, keyId);
         return row;
     }

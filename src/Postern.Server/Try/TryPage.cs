@@ -19,7 +19,7 @@ namespace Postern.Server.Try;
 /// code is exchanged for a cookie; the mint is the one that everybody uses, with a key of the session's own.
 /// </summary>
 internal sealed class TryPage(
-    CredentialMint mint, Core.Directory directory, TryCodes codes, TrySessions sessions, ServerAddress address, RefusalLimiter limiter,
+    CredentialMint mint, Core.Directory directory, TryCodes codes, TrySessions sessions, ServerAddress address, LiveSessions live, RefusalLimiter limiter,
     PosternOptions options, TimeProvider clock)
 {
     private const string PagePath = "/try";
@@ -133,6 +133,12 @@ internal sealed class TryPage(
         if (!ComesFromThePage(context.Request))
         {
             await Problem.WriteAsync(context, StatusCodes.Status403Forbidden, "This call is for the page itself.");
+            return;
+        }
+        if (live.IsClosing)
+        {
+            context.Response.Headers.RetryAfter = "1";
+            await Problem.WriteAsync(context, StatusCodes.Status503ServiceUnavailable, "The server is shutting down: try again in a moment.");
             return;
         }
         if (!context.Request.HasJsonContentType())

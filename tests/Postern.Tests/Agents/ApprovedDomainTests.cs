@@ -63,6 +63,28 @@ public class ApprovedDomainTests
         Assert.Equal(domain, again);
     }
 
+    // What is stored already is read on: an entry that is left out would open the agent to all.
+    [Theory]
+    [InlineData("*.com", "*.example.com")]
+    [InlineData("https://*.com", "*.example.com")]
+    [InlineData("*.localhost", "*.example.com")]
+    [InlineData("javascript:1", "example.com")]
+    [InlineData("data:1", "example.com")]
+    [InlineData("intranet", "http://intranet:8080")]
+    [InlineData("null", "example.com")]
+    [InlineData("example.com", null)]
+    [InlineData("*.example.com", null)]
+    [InlineData("localhost:3000", null)]
+    [InlineData("[::1]:3000", null)]
+    [InlineData("127.0.0.1", null)]
+    [InlineData("http://intranet:8080", null)]
+    public void NewEntry_OfAWholeTopLevelDomainOrNoDomain_IsRefusedWithWhatToWrite(string written, string? instead)
+    {
+        Assert.True(ApprovedDomain.TryParse(written, out var domain, out _));
+        Assert.Equal(instead is null, domain.WhyRefused is null);
+        Assert.Contains(instead ?? "", domain.WhyRefused ?? "", StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("*")]

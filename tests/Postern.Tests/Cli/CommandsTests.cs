@@ -42,6 +42,9 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [Theory]
     [InlineData("user-token-keys create --signer-encodes-json true", "yes or no")]
     [InlineData("keys create --scopes mnt", "Did you mean mint?")]
+    [InlineData("keys create --scopes ,", "leave --scopes out")]
+    [InlineData("projects create a/b", "1 to 64 letters")]
+    [InlineData("serve --json", "leave --json out")]
     [InlineData("keys rotate-signing --keep soon", "a duration such as 24h")]
     [InlineData("agents set-dialect agent_echo eleven", "The dialects are")]
     [InlineData("agents set-upstream agent_echo ftp://a", "ws:// or wss://")]
@@ -64,7 +67,10 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [InlineData("keys revoke key_nobody", "postern keys list")]
     [InlineData("user-token-keys create --agents agent_nobody", "There is no agent 'agent_nobody'")]
     [InlineData("user-token-keys create --project other", "There is no project 'other'")]
-    [InlineData("keys create --project other", "There is no project 'other'")]
+    [InlineData("keys create --project other", "There is no project 'other': 'postern projects list'")]
+    [InlineData("agents list --project other", "There is no project 'other'")]
+    [InlineData("conversations keep 30 --project other", "There is no project 'other'")]
+    [InlineData("projects create default", "There is a project 'default' already")]
     [InlineData("projects set-defaults other --access public", "There is no project 'other'")]
     [InlineData("agents set-upstream agent_nobody echo", "There is no agent 'agent_nobody'")]
     public async Task Command_ForWhatIsNotThere_Is1(string words, string sentence)
@@ -103,11 +109,114 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
     [Fact]
     public async Task RotateSigning_OldUrls_AreStillGoodForTheirTime()
     {
-        var before = await Server.SignedUrlAsync();
-        var kept = await JsonAsync("keys", "rotate-signing", "--keep", "1h");
+        await using var server = await TestPostern.StartAsync(); // of its own: what the others have signed must stay good
+        var old = await server.SignedUrlAsync();
+        var second = await RotateAsync("1h");
+        Assert.NotEqual(Signer(old), second);
+        var former = await SignedByAsync(second);
+        using (var socket = await Flow.ConnectTests.Open(old))
+        {
+            await Flow.SessionTests.Send(socket, Flow.SessionTests.Hello);
+            Assert.Contains("conversation_initiation_metadata", await Flow.ConnectTests.Text(socket), StringComparison.Ordinal);
+        }
 
-        Assert.NotEmpty(kept.GetProperty("id").GetString()!);
-        Assert.NotEqual(before, await Server.SignedUrlAsync());
+        await SignedByAsync(await RotateAsync("0s"));
+        Assert.Equal(3000, (await Flow.ConnectTests.Refusal(old)).Code);
+        Assert.Equal(3000, (await Flow.ConnectTests.Refusal(former)).Code);
+
+        async Task<string> RotateAsync(string keep)
+        {
+            var (code, output, errors) = await RunBareAsync("keys", "rotate-signing", "--keep", keep, "--json", "--data", server.Folder);
+            Assert.Equal((0, ""), (code, errors));
+            var said = JsonDocument.Parse(output).RootElement;
+            Assert.Equal(keep, said.GetProperty("former_verifies_for").GetString());
+            return said.GetProperty("id").GetString()!;
+        }
+
+        async Task<string> SignedByAsync(string key)
+        {
+            for (var tries = 0; ; tries++)
+            {
+                var url = await server.SignedUrlAsync();
+                if (Signer(url) == key) return url;
+                Assert.True(tries < 100, "The server signs with the former key after 10 seconds.");
+                await Task.Delay(100, TestContext.Current.CancellationToken);
+            }
+        }
+
+        static string? Signer(string url) => JsonElement.Parse(System.Buffers.Text.Base64Url.DecodeFromChars(url[(url.IndexOf("psu_", StringComparison.Ordinal) + 4)..].Split('.')[0])).GetProperty("kid").GetString();
+    }
+
+    [Fact]
+    public async Task Projects_MadeAndListed_HaveKeysAndAgentsOfTheirOwn()
+    {
+        await using var server = await TestPostern.StartAsync((folder, https) =>
+        {
+            var options = TestPostern.Options(folder, https);
+            options.Realtime.LockSession = true;
+            return options;
+        });
+        Assert.Equal("shop", (await SayAsync("projects", "create", "shop")).GetProperty("project").GetString());
+        Assert.Equal(["default", "shop"], (await SayAsync("projects", "list")).EnumerateArray().Select(row => row.GetProperty("project").GetString()));
+        Assert.Contains(server.Audit(), row => row.Name == "project.created");
+        var key = (await SayAsync("keys", "create", "--project", "shop")).GetProperty("key").GetString()!;
+        using var client = new HttpClient { BaseAddress = new Uri(server.Http), DefaultRequestHeaders = { { "xi-api-key", key } } };
+
+        Assert.True(await Flow.SessionTests.Eventually(() => client.GetAsync("/v1/convai/agents", TestContext.Current.CancellationToken).Result.IsSuccessStatusCode)); // the server has heard of the key
+        using var made = await client.PostAsync("/v1/convai/agents/create", TestPostern.Json("""{"name":"shop's","conversation_config":{}}"""), TestContext.Current.CancellationToken);
+        Assert.True(made.IsSuccessStatusCode);
+        Assert.Equal("shop's", Assert.Single((await SayAsync("agents", "list", "--project", "shop")).EnumerateArray()).GetProperty("name").GetString());
+        var agent = JsonElement.Parse(await made.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).GetProperty("agent_id").GetString();
+        var (_, secret) = await Dialects.Realtime.RealtimeClient.AnswerAsync(server, $$$"""{"agent_id":"{{{agent}}}","session":{"instructions":"x"}}""", key: key);
+        await using (var talk = await Dialects.Realtime.RealtimeClient.ConnectAsync(server, secret.GetProperty("value").GetString()))
+        {
+            await talk.SendAsync("""{"type":"session.update","session":{"instructions":"y"}}""");
+            Assert.Contains(await talk.UntilAsync("session.updated"), one => one.GetProperty("type").GetString() == "error"); // the settings lock it from its first mint on
+        }
+        using var another = await client.GetAsync("/v1/convai/conversation/get-signed-url?agent_id=agent_echo", TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.NotFound, another.StatusCode);
+
+        async Task<JsonElement> SayAsync(params string[] words)
+        {
+            var (code, output, errors) = await RunBareAsync([.. words, "--json", "--data", server.Folder]);
+            Assert.Equal((0, ""), (code, errors));
+            return JsonDocument.Parse(output).RootElement;
+        }
+    }
+
+    [Fact]
+    public async Task Try_BesideARunningServer_LinksToWhereItListens()
+    {
+        var server = await TestPostern.StartAsync();
+        var link = await LinkAsync(server.Folder);
+        Assert.StartsWith($"Works once, within 24 hours: {server.Http}/try#", link, StringComparison.Ordinal);
+
+        var copy = Directory.CreateTempSubdirectory("postern-try-");
+        try
+        {
+            foreach (var name in new[] { "postern.db", "postern.db-wal", "secrets.key", "addresses" }.Where(name => File.Exists(Path.Combine(server.Folder, name))))
+            {
+                await using var from = new FileStream(Path.Combine(server.Folder, name), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+                await using var to = File.Create(Path.Combine(copy.FullName, name));
+                await from.CopyToAsync(to, TestContext.Current.CancellationToken);
+            }
+            await File.WriteAllTextAsync(Path.Combine(copy.FullName, "node"), "node_of_before", TestContext.Current.CancellationToken);
+            // As a killed process leaves it: what it listened on is nowhere now.
+            Assert.StartsWith($"No server runs on {copy.FullName} now; ", await LinkAsync(copy.FullName), StringComparison.Ordinal);
+            Assert.Contains("http://127.0.0.1:18080/try#", await LinkAsync(copy.FullName, "--http", "127.0.0.1:18080"), StringComparison.Ordinal);
+        }
+        finally
+        {
+            await server.DisposeAsync();
+            copy.Delete(recursive: true);
+        }
+
+        static async Task<string> LinkAsync(string folder, params string[] more)
+        {
+            var (code, output, errors) = await RunBareAsync(["try", "--data", folder, .. more]);
+            Assert.Equal((0, ""), (code, errors));
+            return output;
+        }
     }
 
     [Fact]
@@ -164,6 +273,8 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
 
         Assert.Equal(0, code);
         Assert.All(Commands.All, command => Assert.Contains($"postern {command.Name}", output, StringComparison.Ordinal));
+        var (_, list, _) = await RunBareAsync(word, "--json");
+        Assert.Equal(Commands.All.Select(command => command.Name), JsonDocument.Parse(list).RootElement.EnumerateArray().Select(row => row.GetProperty("command").GetString()));
     }
 
     [Theory]

@@ -19,6 +19,31 @@ public sealed class KillTests(ITestOutputHelper output)
         ("session", "select session_id from audit where name = 'session.started'"),
         ("agent", "select id from agent"),
         ("agent", "select agent_id from audit where name = 'agent.created'"),
+        ("changed agent", "select agent_id from audit where name = 'agent.changed'"),
+        ("deleted agent", "select agent_id from audit where name = 'agent.deleted' and agent_id not in (select id from agent)"),
+        ("asked end", "select session_id from audit where name = 'session.end_asked'"),
+        ("refused mint", "select detail from audit where name = 'credential.refused'"),
+        ("token", "select id from credential"),
+        ("extended token", "select credential_id from audit where name = 'credential.extended'"),
+        ("revoked token", "select credential_id from audit where name = 'credential.revoked' and credential_id in (select id from credential where revoked_at is not null)"),
+        ("user-token key", "select id from user_token_key"),
+        ("user-token key", "select substr(detail, 1, 36) from audit where name = 'user_token_key.created'"),
+        ("deleted user-token key", "select detail from audit where name = 'user_token_key.deleted' and detail not in (select id from user_token_key)"),
+    ];
+
+    // Nothing stands there that the trail does not tell of: neither half of a transaction without the other.
+    private static readonly string[] Untold =
+    [
+        "select id from session where id not in (select session_id from audit where name = 'session.started')",
+        "select session_id from audit where name = 'session.started' and session_id not in (select id from session)",
+        "select id from session where ended_at is not null and id not in (select session_id from audit where name = 'session.ended')",
+        "select session_id from audit where name = 'session.ended' and session_id not in (select id from session where ended_at is not null)",
+        "select credential_id from redemption where credential_id not in (select credential_id from audit where name = 'session.started' and credential_id is not null)",
+        "select id from agent where id not in (select agent_id from audit where name = 'agent.created')",
+        "select id from credential where id not in (select credential_id from audit where name = 'credential.minted')",
+        "select id from credential where revoked_at is not null and id not in (select credential_id from audit where name = 'credential.revoked')",
+        "select id from user_token_key where id not in (select substr(detail, 1, 36) from audit where name = 'user_token_key.created')",
+        "select id from api_key where id not in (select key_id from audit where name = 'key.created')",
     ];
 
     [Theory]
@@ -54,9 +79,9 @@ public sealed class KillTests(ITestOutputHelper output)
         }
         Check(database, journal, "at the end");
         output.WriteLine($"{engine}: {cycles} kills in {time.Elapsed.TotalSeconds:0} s; acknowledged and found: "
-            + string.Join(", ", new[] { "mint", "redemption", "session", "agent" }.Select(kind => $"{journal.Of(kind).Count} {kind}s"))
+            + string.Join(", ", Rows.Select(row => row.Kind).Distinct().Select(kind => $"{journal.Of(kind).Count} {kind}s"))
             + $"; ready again after {readyAfter.Average(t => t.TotalSeconds):0.00} s, at most {readyAfter.Max().TotalSeconds:0.00} s");
-        Assert.All(Rows, row => Assert.True(journal.Of(row.Kind).Count >= cycles, $"only {journal.Of(row.Kind).Count} of {row.Kind}: no load"));
+        Assert.All(Rows, row => Assert.True(journal.Of(row.Kind).Count >= cycles / 4, $"only {journal.Of(row.Kind).Count} of {row.Kind}: no load"));
         System.IO.Directory.Delete(folder, recursive: true);
     }
 
@@ -80,17 +105,27 @@ public sealed class KillTests(ITestOutputHelper output)
     private static void Check(TestDatabase database, Journal journal, string when)
     {
         using var connection = database.Open().Open();
+        foreach (var sql in Untold)
+        {
+            Assert.True(Ids(sql) is [], $"{when}: what is there without the other half: {sql}");
+        }
         foreach (var (kind, sql) in Rows)
         {
-            var present = new HashSet<string>(StringComparer.Ordinal);
-            using var command = Database.Command(connection, sql);
-            using var reader = command.ExecuteReader();
-            while (reader.Read())
-            {
-                present.Add(reader.GetString(0));
-            }
+            var present = Ids(sql).ToHashSet(StringComparer.Ordinal);
             var missing = journal.Of(kind).Where(id => !present.Contains(id)).ToList();
             Assert.True(missing.Count == 0, $"{when}: {missing.Count} of {kind} are missing for: {sql}");
+        }
+
+        List<string> Ids(string sql)
+        {
+            using var command = Database.Command(connection, sql);
+            using var reader = command.ExecuteReader();
+            var ids = new List<string>();
+            while (reader.Read())
+            {
+                ids.Add(reader.GetString(0));
+            }
+            return ids;
         }
     }
 

@@ -1,18 +1,24 @@
 using System.Buffers;
 using System.Text;
 using Postern.Core.Sessions;
+using Postern.Server.Dialects.ElevenLabs;
 using Postern.Server.Flow;
 
 namespace Postern.Tests.Flow;
 
-/// <summary>Whatever two sides say within the rules arrives as it was said: byte for byte, masks and fragments included.</summary>
+/// <summary>
+/// Whatever two sides say within the rules arrives as it was said: byte for byte, masks and fragments included. Under a rule, as every
+/// client of ElevenLabs and of a locked realtime session is, the client's control frames do not wait for the message around them.
+/// </summary>
 public class RelayPropertyTests
 {
     private const int Sessions = 48;
     private const int MessagesPerSide = 60;
 
-    [Fact]
-    public async Task Relay_RandomMessagesFragmentsAndCloses_PassUnchanged()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Relay_RandomMessagesFragmentsAndCloses_PassUnchanged(bool underTheRule)
     {
         await using var upstream = new StubUpstream();
         await using var host = await RelayHost.StartAsync(upstream.Url);
@@ -22,6 +28,7 @@ public class RelayPropertyTests
             var several = new List<Task>();
             for (var i = 0; i < 4; i++)
             {
+                host.Rule = underTheRule ? new InitiationWatch().Rule : null; // each session's own
                 var (client, agent) = await host.ConnectAsync(upstream);
                 several.Add(ConverseAsync(new Dice((ulong)(seed + i)), client, agent, host));
             }
@@ -46,7 +53,9 @@ public class RelayPropertyTests
 
         var heardAtAgent = await atAgent.All.WaitAsync(TimeSpan.FromSeconds(10));
         var heardAtClient = await atClient.All.WaitAsync(TimeSpan.FromSeconds(10));
-        Assert.True(heardAtAgent.AsSpan().SequenceEqual([.. fromClient, .. clientClose]), $"client to agent: {fromClient.Length + clientClose.Length} sent, {heardAtAgent.Length} came");
+        byte[] said = [.. fromClient, .. clientClose];
+        Assert.True(host.Rule is null ? heardAtAgent.AsSpan().SequenceEqual(said) : Parts(heardAtAgent, control: false).SequenceEqual(Parts(said, control: false)) && Parts(heardAtAgent, control: true).SequenceEqual(Parts(said, control: true)),
+            $"client to agent: {said.Length} sent, {heardAtAgent.Length} came");
         Assert.True(heardAtClient.AsSpan().SequenceEqual([.. fromAgent, .. agentClose]), $"agent to client: {fromAgent.Length + agentClose.Length} sent, {heardAtClient.Length} came");
         var end = await host.EndAsync();
         Assert.Contains(end.Reason, new[] { SessionEndReason.ClientClosed, SessionEndReason.AgentClosed });
@@ -94,6 +103,19 @@ public class RelayPropertyTests
             closed.TrySetResult();
             return heard.WrittenSpan.ToArray();
         }
+    }
+
+    // The frames of data, or of control, as they are.
+    private static byte[] Parts(byte[] frames, bool control)
+    {
+        var parts = new List<byte>();
+        for (var at = 0; FrameHeader.Read(frames.AsSpan(at), out var head) == OperationStatus.Done;)
+        {
+            var size = head.Size + (int)head.Length;
+            if (head.IsControl == control) parts.AddRange(frames[at..(at + size)]);
+            at += size;
+        }
+        return [.. parts];
     }
 
     private static byte[] Conversation(Dice dice, bool masked)

@@ -229,6 +229,30 @@ public class SessionTests
         Assert.Equal(Opcode.Close, (await far.ReadFrameAsync())!.Value.Opcode);
     }
 
+    [Theory]
+    [InlineData("\"bob\"", 0)]
+    [InlineData("42", 0)]
+    [InlineData("\"bob\"", 400)] // so late that the upstream is dialled already
+    public async Task BoundUser_AtTheUpstream_StandsInPlaceOfTheClaimedOne(string claimed, int after)
+    {
+        await using var postern = await TestPostern.StartAsync((folder, https) =>
+        {
+            var options = TestPostern.Options(folder, https);
+            options.Sessions.FirstMessageWait = TimeSpan.FromMilliseconds(after == 0 ? 10_000 : 50);
+            return options;
+        });
+        await using var upstream = new StubUpstream();
+        var agent = await postern.AgentAsync(upstream: upstream.Url);
+        using var minted = await postern.Client.PostAsync("/v1/convai/conversation/get-signed-url", TestPostern.Json($$"""{"agent_id":"{{agent}}","user_id":"ann"}"""), Cancel);
+        using var client = await ConnectTests.Open(JsonElement.Parse(await minted.Content.ReadAsStringAsync(Cancel)).GetProperty("signed_url").GetString()!);
+        await Task.Delay(after, Cancel);
+        await Send(client, $$"""{"type":"conversation_initiation_client_data","user_id":{{claimed}}}""");
+        await Send(client, """{"type":"user_message","text":"hello"}""");
+        await using var far = await upstream.OpenAsync();
+        Assert.Equal("""{"type":"conversation_initiation_client_data","user_id":"ann"}""", (await far.ReadFrameAsync())!.Value.Text);
+        Assert.Equal("""{"type":"user_message","text":"hello"}""", (await far.ReadFrameAsync())!.Value.Text);
+    }
+
     [Fact]
     public async Task FixedValues_WhoseRowIsGone_OpenNothing()
     {

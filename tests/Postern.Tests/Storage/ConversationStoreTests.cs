@@ -202,12 +202,14 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         var last = await HeldAsync("agent_u", Start.AddMinutes(2), "ann", 1, "x");
         await HeldAsync("agent_u", Start, "bob", 1, "x");
         await HeldAsync("agent_u", Start, null, 1, "x");
-        var users = Store.ListUsers(Project, "", "", 10);
-        Assert.Equal(["ann 3", "bob 1"], users.Select(user => $"{user.Id} {user.Conversations}"));
+        await HeldAsync("agent_u", Start.AddMinutes(3), null, 1, "x", claimed: "ann");
+        Assert.Equal(["ann 3 True", "ann 1 False", "bob 1 True"], Store.ListUsers(Project, "", ("", true), 10).Select(user => $"{user.Id} {user.Conversations} {user.IsBound}"));
+        Assert.Equal(["ann False"], Store.ListUsers(Project, "", ("ann", true), 1).Select(user => $"{user.Id} {user.IsBound}"));
+        var users = Store.ListUsers(Project, "", ("", true), 10);
         Assert.Equal((Start, Start.AddMinutes(2), last, "agent_u"), (users[0].First, users[0].Last, users[0].LastConversation, users[0].LastAgent.Value));
-        Assert.Equal(["bob"], Store.ListUsers(Project, "", "ann", 10).Select(user => user.Id));
-        Assert.Equal(["bob"], Store.ListUsers(Project, "OB", "", 10).Select(user => user.Id));
-        Assert.Empty(Store.ListUsers(new ProjectId("another"), "", "", 10));
+        Assert.Equal(["bob"], Store.ListUsers(Project, "", ("ann", false), 10).Select(user => user.Id));
+        Assert.Equal(["bob"], Store.ListUsers(Project, "OB", ("", true), 10).Select(user => user.Id));
+        Assert.Empty(Store.ListUsers(new ProjectId("another"), "", ("", true), 10));
     }
 
     [Fact]
@@ -226,10 +228,10 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
 
     private void AssertList(string[] ids, ConversationQuery query) => Assert.Equal(ids, Store.List(query).Rows.Select(row => row.Id));
 
-    private async Task<string> HeldAsync(string agent, DateTimeOffset at, string? user, int seconds, string said, SessionEnd? end = null)
+    private async Task<string> HeldAsync(string agent, DateTimeOffset at, string? user, int seconds, string said, SessionEnd? end = null, string? claimed = null)
     {
         var session = Session(agent, at, user);
-        await Store.WriteAsync(Change(session, new ConversationStart(session, "signed_url", null, "", false), [new Turn(0, TurnRole.User, said, at)]) with
+        await Store.WriteAsync(Change(session, new ConversationStart(session, "signed_url", claimed, "", false), [new Turn(0, TurnRole.User, said, at)]) with
         {
             End = (end ?? Orderly, at.AddSeconds(seconds), 0, 0),
         });

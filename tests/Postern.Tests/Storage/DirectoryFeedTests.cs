@@ -50,7 +50,7 @@ public sealed class DirectoryFeedTests
         var directory = here.Feed.Load(here.Keys.ReadRing()!);
         here.Feed.Start();
         Core.Keys.UserTokenKey? Find(string id) => directory.FindUserTokenKey(ProjectId.Default, System.Text.Encoding.ASCII.GetBytes(id));
-        var row = await there.UserTokenKeys.CreateAsync(ProjectId.Default, "shop", null, [new AgentId("agent_a")], false, "key_1");
+        var row = await there.UserTokenKeys.CreateAsync(ProjectId.Default, "shop", Core.Keys.UserTokenSecret.Create("sk-alg-"), [new AgentId("agent_a")], false, "key_1");
 
         await ShowsAsync(() => Task.CompletedTask, () => Find(row.Id) is { } key && key.Opens(new AgentId("agent_a")) && !key.Opens(new AgentId("agent_b")));
         await ShowsAsync(() => there.UserTokenKeys.ChangeAsync(ProjectId.Default, row.Id, null, present => present with { Agents = [new AgentId("agent_b")] }), () => !Find(row.Id)!.Opens(new AgentId("agent_a")));
@@ -64,7 +64,7 @@ public sealed class DirectoryFeedTests
         await ShowsAsync(() => there.UserTokenKeys.DeleteAsync(ProjectId.Default, row.Id, null), () => Find(row.Id) is null);
         // A node that starts now knows the same.
         await there.UserTokenKeys.CutOffUserAsync(ProjectId.Default, "bob", lift: false, null);
-        var kept = await there.UserTokenKeys.CreateAsync(ProjectId.Default, "shop", null, [], true, "key_1");
+        var kept = await there.UserTokenKeys.CreateAsync(ProjectId.Default, "shop", Core.Keys.UserTokenSecret.Create("sk-alg-"), [], true, "key_1");
         var later = there.Feed.Load(there.Keys.ReadRing()!);
         Assert.True(later.FindUserTokenKey(ProjectId.Default, System.Text.Encoding.ASCII.GetBytes(kept.Id)) is { SignerEncodesJson: true } found && later.CutOff(found, "bob") is not null && later.CutOff(found, "alice") is null);
     }

@@ -70,6 +70,26 @@ public sealed class KeyStoreTests
     [Theory]
     [InlineData(Engine.Sqlite)]
     [InlineData(Engine.Postgres)]
+    [Trait("attack", "A21")]
+    public async Task Rotate_Again_ShortensTheTimeOfEveryFormerKeyAndLengthensNone(Engine engine)
+    {
+        var clock = new SetClock(Credentials.Forge.Now);
+        await using var database = await TestDatabase.CreateAsync(engine);
+        await using var node = await Node.StartAsync(database, clock: clock);
+        var leaked = node.Keys.ReadRing()!.Active.Id;
+        var second = await node.Keys.RotateSigningKeyAsync(TimeSpan.FromHours(1));
+
+        await node.Keys.RotateSigningKeyAsync(TimeSpan.FromHours(24));
+        Assert.False(node.Keys.ReadRing()!.Find(leaked)!.Verifies(clock.GetUtcNow().AddHours(1)));
+
+        await node.Keys.RotateSigningKeyAsync(TimeSpan.Zero);
+        Assert.False(node.Keys.ReadRing()!.Find(leaked)!.Verifies(clock.GetUtcNow()));
+        Assert.False(node.Keys.ReadRing()!.Find(second)!.Verifies(clock.GetUtcNow()));
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
     [Trait("attack", "A7")]
     public async Task Rotate_OnSeveralNodesAtOnce_LeavesOneActiveKey(Engine engine)
     {

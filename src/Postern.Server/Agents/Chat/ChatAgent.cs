@@ -34,7 +34,7 @@ internal sealed class ChatAgent(
         {
             // In the last round there are no tools left: the endpoint has to answer.
             var offersMemory = memory is not null && left > 0;
-            using var round = new ChatRound(endpoints, chat, counts => messages!.Write(chat, offersMemory, counts), options, time);
+            using var round = new ChatRound(endpoints, chat, form => messages!.Write(chat, offersMemory, form), options, time);
             var (before, isFull) = (said.Length, false);
             while (true)
             {

@@ -18,7 +18,7 @@ internal sealed class ChatEndpoints : IDisposable
 {
     private const int LongestError = 4096;
 
-    private readonly ConcurrentDictionary<string, bool> uncounted = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<(string Url, string Model), ChatForm> forms = new();
     private readonly HttpMessageInvoker http;
     private readonly bool allowPrivate;
 
@@ -38,19 +38,25 @@ internal sealed class ChatEndpoints : IDisposable
     /// <summary>Asks for an answer; returns when the endpoint has begun to give one.</summary>
     /// <exception cref="ChatException">It did not.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="ct"/> was cancelled; the request with it.</exception>
-    /// <param name="body">The request, which asks or does not ask what the answer cost: some endpoints refuse what they do not know.</param>
-    public async Task<ChatStream> OpenAsync(Upstream.Chat chat, Func<bool, byte[]> body, CancellationToken ct)
+    /// <param name="body">The request in a form. One that the endpoint refuses is tried in the next; the one that it takes is remembered.</param>
+    public async Task<ChatStream> OpenAsync(Upstream.Chat chat, Func<ChatForm, byte[]> body, CancellationToken ct)
     {
-        var counts = !uncounted.ContainsKey(chat.Url);
-        try
+        var known = forms.GetValueOrDefault((chat.Url, chat.Model));
+        for (var form = known; ;)
         {
-            return await OpenAsync(chat, body(counts), ct);
-        }
-        catch (ChatException e) when (counts && e.Status is 400 or 422)
-        {
-            var stream = await OpenAsync(chat, body(false), ct);
-            uncounted.TryAdd(chat.Url, true);
-            return stream;
+            try
+            {
+                var stream = await OpenAsync(chat, body(form), ct);
+                if (form != known)
+                {
+                    forms[(chat.Url, chat.Model)] = form;
+                }
+                return stream;
+            }
+            catch (ChatException e) when (e.Status is 400 or 422 && form.After(e) is { } next)
+            {
+                form = next;
+            }
         }
     }
 
@@ -101,10 +107,11 @@ internal sealed class ChatEndpoints : IDisposable
         var status = (int)response.StatusCode;
         if (status != 200)
         {
+            var names = await NamesAsync(response, ct);
             throw new ChatException(
                 status is 429 or 503 ? AgentFailure.Busy : status is 408 or 504 ? AgentFailure.Timeout : status is 500 or 502 ? AgentFailure.Unreachable : AgentFailure.Broken,
-                $"The endpoint answered {status}{await ReasonAsync(response, ct)}.")
-            { Status = status };
+                $"The endpoint answered {status}{(names.Count == 0 ? "" : $" ({string.Join(", ", names)})")}.")
+            { Status = status, Names = names };
         }
         if (response.Content.Headers is not { ContentType.MediaType: "text/event-stream", ContentEncoding.Count: 0 })
         {
@@ -113,7 +120,7 @@ internal sealed class ChatEndpoints : IDisposable
     }
 
     // Endpoints repeat keys and texts in what they say of an error: of its body only those words are taken that can be no more than names.
-    private static async Task<string> ReasonAsync(HttpResponseMessage response, CancellationToken ct)
+    private static async Task<IReadOnlyList<string>> NamesAsync(HttpResponseMessage response, CancellationToken ct)
     {
         try
         {
@@ -121,12 +128,11 @@ internal sealed class ChatEndpoints : IDisposable
             await using var stream = await response.Content.ReadAsStreamAsync(ct);
             var count = await stream.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, ct);
             var error = AgentDocument.Member(JsonElement.Parse(buffer.AsSpan(0, count), StrictJson.Document), "error");
-            var names = new[] { "code", "param" }.Select(name => AgentDocument.Member(error, name) is { ValueKind: JsonValueKind.String } text ? text.GetString()! : "").Where(IsName).ToList();
-            return names.Count == 0 ? "" : $" ({string.Join(", ", names)})";
+            return [.. new[] { "code", "param" }.Select(name => AgentDocument.Member(error, name) is { ValueKind: JsonValueKind.String } text ? text.GetString()! : "").Where(IsName)];
         }
         catch (Exception e) when (e is IOException or HttpRequestException || StrictJson.IsBadInput(e))
         {
-            return "";
+            return [];
         }
     }
 

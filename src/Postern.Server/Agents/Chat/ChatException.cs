@@ -8,6 +8,9 @@ internal sealed class ChatException(AgentFailure failure, string message, Except
     /// <summary>The endpoint's status; 0 when it is not that which failed.</summary>
     public int Status { get; init; }
 
+    /// <summary>The endpoint's words for the error and the parameter.</summary>
+    public IReadOnlyList<string> Names { get; init; } = [];
+
     /// <summary>What an end user may know.</summary>
     public static string Sentence(AgentFailure failure) => failure switch
     {

@@ -59,8 +59,7 @@ internal sealed class ChatMessages
     });
 
     /// <summary>The body of the request.</summary>
-    /// <param name="counts">The endpoint is to say what the answer cost.</param>
-    public byte[] Write(Upstream.Chat chat, bool offersMemory, bool counts)
+    public byte[] Write(Upstream.Chat chat, bool offersMemory, ChatForm form)
     {
         var buffer = new ArrayBufferWriter<byte>(1024);
         using (var json = new Utf8JsonWriter(buffer))
@@ -76,7 +75,7 @@ internal sealed class ChatMessages
             }
             json.WriteEndArray();
             json.WriteBoolean("stream"u8, true);
-            if (counts)
+            if (!form.IsUncounted)
             {
                 json.WriteStartObject("stream_options"u8);
                 json.WriteBoolean("include_usage"u8, true);
@@ -84,7 +83,7 @@ internal sealed class ChatMessages
             }
             if (chat.MaxTokens is { } most)
             {
-                json.WriteNumber("max_tokens"u8, most);
+                json.WriteNumber(form.CountsThoughts ? "max_completion_tokens"u8 : "max_tokens"u8, most);
             }
             if (chat.Temperature is { } temperature)
             {

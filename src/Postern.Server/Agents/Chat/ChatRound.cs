@@ -3,7 +3,7 @@ using Upstream = Postern.Core.Agents.Upstream;
 namespace Postern.Server.Agents.Chat;
 
 /// <summary>One request to a chat endpoint, and what came of it so far.</summary>
-internal sealed class ChatRound(ChatEndpoints endpoints, Upstream.Chat chat, Func<bool, byte[]> body, ChatOptions options, ChatTime time) : IDisposable
+internal sealed class ChatRound(ChatEndpoints endpoints, Upstream.Chat chat, Func<ChatForm, byte[]> body, ChatOptions options, ChatTime time) : IDisposable
 {
     private ChatStream? stream;
     private bool hasBegun;

@@ -18,7 +18,12 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
     private const string ApplicationName = "x-algolia-application-id";
     /// <summary>The header, or the parameter, with the API key.</summary>
     public const string KeyName = "x-algolia-api-key";
-    private const string TokenHeader = "X-Algolia-Secure-User-Token";
+    /// <summary>The one place of a user token.</summary>
+    public const string TokenHeader = "X-Algolia-Secure-User-Token";
+    /// <summary>The detail of a refusal because a user token came beside a request that is no single user's.</summary>
+    public const string Narrowed = "user token: the request is no single user's";
+    /// <summary>The detail of a refusal because a user token stood in the query.</summary>
+    public const string InQuery = "user token: in the query";
 
     /// <summary>Who calls, if the key holds <paramref name="scope"/>; beside a user token it may hold <paramref name="withUser"/> instead.</summary>
     /// <param name="context">The request.</param>
@@ -34,6 +39,10 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
         if (Twice(request, ApplicationName) || Twice(request, KeyName))
         {
             return new Denial(DenialReason.ConflictingCredentials, "the application id or the key was sent twice");
+        }
+        if (request.Query.ContainsKey(TokenHeader))
+        {
+            return new Denial(DenialReason.CredentialMalformed, InQuery); // passed over, it would leave the request anonymous
         }
         var (application, key) = (Once(request, ApplicationName), Once(request, KeyName));
         var token = request.Headers[TokenHeader];
@@ -52,12 +61,22 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
     public static AgentId Agent(string? named) =>
         named is null || !AgentIdText.IsValid(named) ? new AgentId("") : new AgentId(AgentId.IsUuid(named) ? named.ToLowerInvariant() : named);
 
+    /// <summary>The agent that a body or a query names, in <paramref name="place"/>: one of the caller's project that the user token opens.</summary>
+    public Decision<Agent> Find(HttpContext context, Core.Directory directory, Caller caller, string named, string place) =>
+        directory.Find(caller.Project, Agent(named)) is not { } agent
+            ? AgentId.IsUuid(named) ? new Denial(DenialReason.AgentUnknown, named) : new Denial(DenialReason.RequestInvalid, $"{place}: {Wire.NoUuid}")
+        : caller.Token is { } token && !token.Opens(agent.Id) ? Record(context, new Denial(DenialReason.AgentMismatch, $"user token: secret key {token.Key.Id} is not for this agent"))
+        : agent;
+
+    /// <summary>What the vendor's clients call an agent; one that is no more has left what was said with it.</summary>
+    public static string Uuid(Core.Directory directory, AgentId agent) => directory.Find(agent)?.Uuid ?? agent.Uuid;
+
     /// <summary>
     /// Who calls for what is no single user's. A user token narrows a request to that user's own, whatever the key may do, and here is nothing of the kind.
     /// </summary>
     public Decision<Caller> VerifyOperator(HttpContext context, Scopes scope) =>
         Verify(context, scope).IsDenied(out var denial, out var caller) ? denial
-        : caller.Token is null ? caller : Record(context, new Denial(DenialReason.ScopeMissing, "admin"));
+        : caller.Token is null ? caller : Record(context, new Denial(DenialReason.ScopeMissing, Narrowed));
 
     /// <summary>Records a refusal that a route itself has found.</summary>
     public Denial Record(HttpContext context, Denial denial) => record(denial, AddressOf(context));
@@ -69,13 +88,16 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
             ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}")
             : denial);
 
-    /// <summary>A handler of a route: an outage of the database denies.</summary>
-    public static RequestDelegate Answering(Func<HttpContext, Task<HttpAnswer>> handler) => async context =>
+    /// <summary>A handler of a route that waits for nothing.</summary>
+    public RequestDelegate Answering(Func<HttpContext, Decision<HttpAnswer>> handler) => Answering(context => Task.FromResult(handler(context)));
+
+    /// <summary>A handler of a route: what it refuses is put into the vendor's words, and an outage of the database denies.</summary>
+    public RequestDelegate Answering(Func<HttpContext, Task<Decision<HttpAnswer>>> handler) => async context =>
     {
         HttpAnswer answer;
         try
         {
-            answer = await handler(context);
+            answer = (await handler(context)).IsDenied(out var denial, out var granted) ? Refuse(context, denial) : granted;
         }
         catch (Exception e) when (e is StorageException or DbException)
         {
@@ -87,6 +109,9 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
         }
         await HttpAnswers.WriteAsync(context, answer);
     };
+
+    /// <summary>The handler's end that has nothing to wait for.</summary>
+    public static Task<Decision<HttpAnswer>> Done(HttpAnswer answer) => Task.FromResult<Decision<HttpAnswer>>(answer);
 
     // Browsers' clients send them in the query, the others as headers; the same in both is one.
     private static bool Twice(WireRequest request, string name) =>

@@ -16,6 +16,9 @@ internal sealed class AlgoliaDialect : HttpDialect
 
     public override IReadOnlyList<string> CredentialHeaders => [AlgoliaAccess.KeyName];
 
+    /// <summary>What a secret key's value starts with.</summary>
+    public const string SecretPrefix = "sk-alg-";
+
     /// <summary>The answer to a personal access token.</summary>
     public static HttpAnswer Misplaced => Wire.Error(403, "A personal access token cannot be used for this endpoint.");
 

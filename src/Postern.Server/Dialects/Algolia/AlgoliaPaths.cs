@@ -17,6 +17,12 @@ internal static class AlgoliaPaths
     /// <summary>Whether a path is one of the vendor's; its clients may pack their bodies.</summary>
     public static bool Covers(PathString path) => path.StartsWithSegments(Root[..^1], StringComparison.OrdinalIgnoreCase);
 
+    /// <summary>The same for a request line whose path could not be read.</summary>
+    public static bool CoversRaw(string target) => target.StartsWith(Root, StringComparison.OrdinalIgnoreCase) || target.Contains(Domain, StringComparison.Ordinal);
+
+    /// <summary>Pages of any origin may read the answer.</summary>
+    public static void OpenToPages(IHeaderDictionary headers) => headers.AccessControlAllowOrigin = "*";
+
     /// <summary>Before anything else that may answer: the browser shows a page nothing of an answer without these headers.</summary>
     public static void Use(IApplicationBuilder app) => app.Use((context, next) =>
     {
@@ -30,7 +36,7 @@ internal static class AlgoliaPaths
         {
             context.Response.OnStarting(static state =>
             {
-                ((HttpContext)state).Response.Headers.AccessControlAllowOrigin = "*";
+                OpenToPages(((HttpContext)state).Response.Headers);
                 return Task.CompletedTask;
             }, context);
         }

@@ -35,6 +35,10 @@ internal static class CompletionForm
             {
                 return Invalid("body id", ClientId.Rule);
             }
+            if (string.Equals(id?.GetString(), UserConversationsRest.Export, StringComparison.OrdinalIgnoreCase))
+            {
+                return Invalid("body id", "The id 'export' is taken: its address gives all conversations");
+            }
             if (CompletionMessages.Read(Member(root, "messages")).IsDenied(out denial, out var messages))
             {
                 return denial;

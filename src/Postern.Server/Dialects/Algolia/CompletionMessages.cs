@@ -19,7 +19,7 @@ internal sealed class CompletionMessages
 
     private CompletionMessages() { }
 
-    /// <summary>What was said, oldest first.</summary>
+    /// <summary>What was said, oldest first; nothing where the request has no messages, so that there is nothing to answer.</summary>
     public IReadOnlyList<Said> Conversation => conversation;
 
     /// <summary>Those that bear an id.</summary>
@@ -31,15 +31,19 @@ internal sealed class CompletionMessages
     /// <summary>RequestInvalid names the first member that does not fit.</summary>
     public static Decision<CompletionMessages> Read(JsonElement? given)
     {
-        if (given is { ValueKind: not JsonValueKind.Array })
+        var read = new CompletionMessages();
+        if (given is not { } list)
+        {
+            return read;
+        }
+        if (list.ValueKind != JsonValueKind.Array)
         {
             return Invalid("", "Input should be a valid list");
         }
-        if (given is not { } list || list.GetArrayLength() is 0 or > MostMessages)
+        if (list.GetArrayLength() > MostMessages)
         {
-            return Invalid("", $"Input should be a list of 1 to {MostMessages} messages");
+            return Invalid("", $"Input should be a list of at most {MostMessages} messages");
         }
-        var read = new CompletionMessages();
         foreach (var (i, message) in list.EnumerateArray().Index())
         {
             if (read.Add(message) is var (place, problem))
@@ -47,7 +51,7 @@ internal sealed class CompletionMessages
                 return Invalid(string.Create(CultureInfo.InvariantCulture, $" {i}{place}"), problem);
             }
         }
-        return read.conversation.Exists(said => said.By == SaidBy.User) ? read : Invalid("", "A message of the user should be there to be answered");
+        return read.conversation.Count == 0 || read.conversation.Exists(said => said.By == SaidBy.User) ? read : Invalid("", "A message of the user should be there to be answered");
     }
 
     private (string Place, string Problem)? Add(JsonElement message)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Postern.Core;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Dialects.Algolia;
@@ -6,16 +7,8 @@ namespace Postern.Server.Dialects.Algolia;
 /// <summary>Conversations in the vendor's shapes (contract, section 5).</summary>
 internal static class ConversationAnswers
 {
-    /// <summary>One conversation; with messages it is the full one.</summary>
+    /// <summary>The members of one conversation; with messages it is the full one.</summary>
     /// <param name="agentId">What the vendor's clients call its agent.</param>
-    public static void Write(Utf8JsonWriter json, string agentId, ConversationRow row, IReadOnlyList<Message>? messages = null, IReadOnlyList<Vote>? votes = null)
-    {
-        json.WriteStartObject();
-        WriteMembers(json, agentId, row, messages, votes);
-        json.WriteEndObject();
-    }
-
-    /// <summary>The members of one conversation.</summary>
     public static void WriteMembers(Utf8JsonWriter json, string agentId, ConversationRow row, IReadOnlyList<Message>? messages, IReadOnlyList<Vote>? votes)
     {
         json.WriteString("id"u8, row.Id);
@@ -37,23 +30,11 @@ internal static class ConversationAnswers
         }
         else
         {
-            json.WriteStartArray("feedback"u8);
-            foreach (var vote in votes)
-            {
-                json.WriteStartObject();
-                WriteMembers(json, agentId, vote);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
+            Wire.List(json, "feedback", votes, vote => WriteMembers(json, agentId, vote));
         }
         if (messages is not null)
         {
-            json.WriteStartArray("messages"u8);
-            foreach (var message in messages)
-            {
-                Write(json, row, message);
-            }
-            json.WriteEndArray();
+            Wire.List(json, "messages", messages, message => Write(json, row, message));
         }
     }
 
@@ -78,12 +59,11 @@ internal static class ConversationAnswers
 
     private static void Write(Utf8JsonWriter json, ConversationRow row, Message message)
     {
-        json.WriteStartObject();
         json.WriteString("id"u8, message.Id);
         json.WriteString("conversationId"u8, row.Id);
         json.WriteString("role"u8, message.Role == TurnRole.User ? "user" : "assistant");
         json.WritePropertyName("parts"u8);
-        json.WriteRawValue(message.Parts);
+        WriteParts(json, message.Parts);
         json.WriteString("createdAt"u8, Wire.Time(message.At));
         json.WriteString("updatedAt"u8, Wire.Time(message.At));
         json.WriteString("model"u8, message.Model);
@@ -102,7 +82,30 @@ internal static class ConversationAnswers
             }
             json.WriteEndObject();
         }
-        json.WriteEndObject();
+    }
+
+    // As they are kept, but for the vendor's own name of a tool.
+    private static void WriteParts(Utf8JsonWriter json, string parts)
+    {
+        using var document = JsonDocument.Parse(parts, StrictJson.Document);
+        json.WriteStartArray();
+        foreach (var part in document.RootElement.EnumerateArray())
+        {
+            json.WriteStartObject();
+            foreach (var member in part.EnumerateObject())
+            {
+                if (member.NameEquals("toolName"u8))
+                {
+                    json.WriteString("toolName"u8, CompletionAnswers.Tool(member.Value.GetString()!));
+                }
+                else
+                {
+                    member.WriteTo(json);
+                }
+            }
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
     }
 
     private static void WriteNumber(Utf8JsonWriter json, string name, int? number)

@@ -14,13 +14,13 @@ internal sealed class FeedbackRest(AlgoliaAccess access, VoteStore votes, Core.D
     private const int LongestNotes = 1000;
     private const int LongestId = 256;
 
-    public void Map(IEndpointRouteBuilder routes) => routes.MapPost("/agent-studio/1/feedback", AlgoliaAccess.Answering(CreateAsync));
+    public void Map(IEndpointRouteBuilder routes) => routes.MapPost("/agent-studio/1/feedback", access.Answering(CreateAsync));
 
-    private async Task<HttpAnswer> CreateAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> CreateAsync(HttpContext context)
     {
         if (access.Verify(context, Scopes.Converse).IsDenied(out var denial, out var caller) || JsonForm.Read(await RequestBody.ReadAsync(context)).IsDenied(out denial, out var form))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var (message, named) = (form.Needed("messageId", LongestId), form.Needed("agentId", LongestId));
         var value = form.Number("vote", 0, 1);
@@ -31,15 +31,11 @@ internal sealed class FeedbackRest(AlgoliaAccess access, VoteStore votes, Core.D
         }
         if (form.Problem is { } problem)
         {
-            return access.Refuse(context, problem);
+            return problem;
         }
-        if (directory.Find(caller.Project, AlgoliaAccess.Agent(named)) is not { } agent)
+        if (access.Find(context, directory, caller, named, "body agentId").IsDenied(out denial, out var agent))
         {
-            return access.Refuse(context, new Denial(DenialReason.AgentUnknown, named));
-        }
-        if (caller.Token is { } token && !token.Opens(agent.Id))
-        {
-            return access.Refuse(context, new Denial(DenialReason.BadSignature)); // the agent stands in the body: only now is it known
+            return denial;
         }
         return ClientId.IsValid(message) && await votes.PutAsync(caller.Project, agent.Id, caller.Token?.Subject, message, value!.Value, text, clock.GetUtcNow()) is { } vote
             ? Wire.Json(201, json => ConversationAnswers.WriteMembers(json, agent.Uuid, vote))

@@ -6,16 +6,8 @@ namespace Postern.Server.Dialects.Algolia;
 /// <summary>What is remembered, in the vendor's shape (contract, section 5).</summary>
 internal static class MemoryAnswers
 {
-    /// <summary>One record.</summary>
-    /// <param name="agentId">What the vendor's clients call its agent.</param>
-    public static void Write(Utf8JsonWriter json, string agentId, MemoryRecord record)
-    {
-        json.WriteStartObject();
-        WriteMembers(json, agentId, record);
-        json.WriteEndObject();
-    }
-
     /// <summary>The members of one record.</summary>
+    /// <param name="agentId">What the vendor's clients call its agent.</param>
     public static void WriteMembers(Utf8JsonWriter json, string agentId, MemoryRecord record)
     {
         var content = record.Content;

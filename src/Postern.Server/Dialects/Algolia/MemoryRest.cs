@@ -14,24 +14,25 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
     private const string AgentIds = "agentIds";
     private const int PageSize = 10;
     private const int LongestId = 256;
+    private const int MostIds = 1000;
 
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet(Path, AlgoliaAccess.Answering(ListAsync));
-        routes.MapPost(Path + "/semantic", AlgoliaAccess.Answering(context => AddAsync(context, episodic: false)));
-        routes.MapPost(Path + "/episodic", AlgoliaAccess.Answering(context => AddAsync(context, episodic: true)));
-        routes.MapPost(Path + "/search", AlgoliaAccess.Answering(SearchAsync));
-        routes.MapGet(Path + "/{id}", AlgoliaAccess.Answering(ShowAsync));
-        routes.MapPatch(Path + "/{id}", AlgoliaAccess.Answering(ChangeAsync));
-        routes.MapDelete(Path + "/{id}", AlgoliaAccess.Answering(DeleteAsync));
+        routes.MapGet(Path, access.Answering(List));
+        routes.MapPost(Path + "/semantic", access.Answering(context => AddAsync(context, episodic: false)));
+        routes.MapPost(Path + "/episodic", access.Answering(context => AddAsync(context, episodic: true)));
+        routes.MapPost(Path + "/search", access.Answering(SearchAsync));
+        routes.MapGet(Path + "/{id}", access.Answering(Show));
+        routes.MapPatch(Path + "/{id}", access.Answering(ChangeAsync));
+        routes.MapDelete(Path + "/{id}", access.Answering(DeleteAsync));
     }
 
-    private Task<HttpAnswer> ListAsync(HttpContext context)
+    private Decision<HttpAnswer> List(HttpContext context)
     {
         var query = new QueryForm(context.Request.Query);
         if (Verify(context, query.Once(AgentIds)).IsDenied(out var denial, out var scope))
         {
-            return Task.FromResult(access.Refuse(context, denial));
+            return denial;
         }
         var wanted = new MemoryQuery(scope.Project, scope.Agent)
         {
@@ -40,60 +41,43 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
         };
         if (query.Problem is { } problem || Paging.Read(context, PageSize).IsDenied(out problem, out var page))
         {
-            return Task.FromResult(access.Refuse(context, problem));
+            return problem;
         }
         var (records, total) = store.List(wanted with { Limit = page.Limit, Offset = page.Offset });
-        return Task.FromResult(Wire.Json(200, json =>
-        {
-            json.WriteStartArray("data"u8);
-            foreach (var record in records)
-            {
-                MemoryAnswers.Write(json, scope.Uuid, record);
-            }
-            json.WriteEndArray();
-            page.Write(json, total);
-        }));
+        return page.Answer(records, total, (json, record) => MemoryAnswers.WriteMembers(json, scope.Uuid, record));
     }
 
-    private async Task<HttpAnswer> AddAsync(HttpContext context, bool episodic)
+    private async Task<Decision<HttpAnswer>> AddAsync(HttpContext context, bool episodic)
     {
         if ((await WriterAsync(context)).IsDenied(out var denial, out var asked))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var draft = MemoryForm.New(asked.Form, episodic);
         return asked.Form.Problem is { } problem || (await store.AddAsync(asked.Owner, draft, clock.GetUtcNow())).IsDenied(out problem, out var record)
-            ? access.Refuse(context, problem)
+            ? problem
             : Written(record);
     }
 
-    private async Task<HttpAnswer> SearchAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> SearchAsync(HttpContext context)
     {
         if ((await WriterAsync(context)).IsDenied(out var denial, out var asked))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var search = MemoryForm.Search(asked.Form);
         if (asked.Form.Problem is { } problem)
         {
-            return access.Refuse(context, problem);
+            return problem;
         }
         var found = store.Search(asked.Owner, search);
-        return Wire.Json(200, json =>
-        {
-            json.WriteStartArray("results"u8);
-            foreach (var record in found)
-            {
-                MemoryAnswers.Write(json, asked.Uuid, record);
-            }
-            json.WriteEndArray();
-        });
+        return Wire.Json(200, json => Wire.List(json, "results", found, record => MemoryAnswers.WriteMembers(json, asked.Uuid, record)));
     }
 
-    private Task<HttpAnswer> ShowAsync(HttpContext context) => Task.FromResult(
-        Find(context, out var refusal, out var scope) is { } record ? Wire.Json(200, json => MemoryAnswers.WriteMembers(json, scope.Uuid, record)) : refusal);
+    private Decision<HttpAnswer> Show(HttpContext context) =>
+        Find(context, out var refusal, out var scope) is { } record ? Wire.Json(200, json => MemoryAnswers.WriteMembers(json, scope.Uuid, record)) : refusal;
 
-    private async Task<HttpAnswer> ChangeAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> ChangeAsync(HttpContext context)
     {
         if (Find(context, out var refusal, out var scope) is not { } record)
         {
@@ -101,32 +85,32 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
         }
         if (scope.Subject is null)
         {
-            return access.Refuse(context, NeedsUser);
+            return NeedsUser;
         }
         if (JsonForm.Read(await RequestBody.ReadAsync(context)).IsDenied(out var denial, out var form))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var draft = MemoryForm.Changed(form, record.Content);
         if (form.Problem is { } problem)
         {
-            return access.Refuse(context, problem);
+            return problem;
         }
         return await store.ChangeAsync(record, draft, clock.GetUtcNow()) is not { } decision ? Unknown()
-            : decision.IsDenied(out denial, out var changed) ? access.Refuse(context, denial) : Written(changed);
+            : decision.IsDenied(out denial, out var changed) ? denial : Written(changed);
     }
 
-    private async Task<HttpAnswer> DeleteAsync(HttpContext context) =>
+    private async Task<Decision<HttpAnswer>> DeleteAsync(HttpContext context) =>
         Find(context, out var refusal, out var scope) is not { } record ? refusal
         : await store.DeleteAsync(record, scope.KeyId, clock.GetUtcNow()) ? new HttpAnswer(204, []) : Unknown();
 
     // Another user's record is as unknown as none: the same query, the same answer.
-    private MemoryRecord? Find(HttpContext context, out HttpAnswer refusal, out MemoryScope scope)
+    private MemoryRecord? Find(HttpContext context, out Decision<HttpAnswer> refusal, out MemoryScope scope)
     {
         var query = new QueryForm(context.Request.Query);
         if (Verify(context, query.Once(AgentIds)).IsDenied(out var denial, out scope!))
         {
-            refusal = access.Refuse(context, denial);
+            refusal = denial;
             return null;
         }
         refusal = Unknown();
@@ -143,24 +127,22 @@ internal sealed class MemoryRest(AlgoliaAccess access, MemoryStore store, Core.D
         {
             return NeedsUser;
         }
-        var agents = form.Texts(AgentIds, 1, LongestId);
+        var agents = form.Texts(AgentIds, MostIds, LongestId);
         return form.Problem is { } problem ? problem
-            : Agent(caller, agents is [var one] ? one : null, "body").IsDenied(out denial, out var agent) ? denial
+            : Agent(context, caller, agents is [var one] ? one : null, "body").IsDenied(out denial, out var agent) ? denial
             : new MemoryRequest(new Owner(caller.Project, agent.Id, token.Subject), agent.Uuid, form);
     }
 
     private Decision<MemoryScope> Verify(HttpContext context, string? agentIds) =>
-        access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || Agent(caller, agentIds, "query").IsDenied(out denial, out var agent)
+        access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || Agent(context, caller, agentIds, "query").IsDenied(out denial, out var agent)
             ? denial
             : new MemoryScope(caller.Project, agent.Id, agent.Uuid, caller.Token?.Subject, caller.Key.Id);
 
     // Neither all agents nor all but some: what is remembered belongs to one.
-    private Decision<Agent> Agent(Caller caller, string? named, string place) =>
+    private Decision<Agent> Agent(HttpContext context, Caller caller, string? named, string place) =>
         string.IsNullOrEmpty(named) || named is ['*' or '-', ..] || named.Contains(',', StringComparison.Ordinal)
             ? new Denial(DenialReason.RequestInvalid, $"{place} {AgentIds}: Input should name exactly one agent")
-        : directory.Find(caller.Project, AlgoliaAccess.Agent(named)) is not { } agent ? new Denial(DenialReason.AgentUnknown, named)
-        : caller.Token is { } token && !token.Opens(agent.Id) ? new Denial(DenialReason.BadSignature)
-        : agent;
+        : access.Find(context, directory, caller, named, $"{place} {AgentIds}");
 
     private static readonly Denial NeedsUser = new(DenialReason.RequestInvalid, "header X-Algolia-Secure-User-Token: Field required: only a user whom a token names is remembered");
 

@@ -19,16 +19,20 @@ internal sealed record Paging(int Page, int Limit)
         : !TryRead(context.Request.Query["limit"], limit, 100, out limit) ? Outside("limit", 100)
         : new Paging(page, limit);
 
-    /// <summary>The member that tells how much there is.</summary>
-    public void Write(Utf8JsonWriter json, long total)
+    /// <summary>This page of rows that were found elsewhere, and how many there are in all.</summary>
+    public (IEnumerable<T> Rows, long Total) Of<T>(IReadOnlyCollection<T> all) => (all.Skip((int)Math.Min(Offset, all.Count)).Take(Limit), all.Count);
+
+    /// <summary>The page, and how much there is.</summary>
+    public HttpAnswer Answer<T>(IEnumerable<T> rows, long total, Action<Utf8JsonWriter, T> members) => Wire.Json(200, json =>
     {
+        Wire.List(json, "data", rows, row => members(json, row));
         json.WriteStartObject("pagination"u8);
         json.WriteNumber("page"u8, Page);
         json.WriteNumber("limit"u8, Limit);
         json.WriteNumber("totalCount"u8, total);
         json.WriteNumber("totalPages"u8, (total + Limit - 1) / Limit);
         json.WriteEndObject();
-    }
+    });
 
     private static Denial Outside(string name, int largest) => new(DenialReason.RequestInvalid, $"query {name}: Input should be an integer from 1 to {largest}");
 

@@ -15,7 +15,14 @@ internal static class Refusals
     {
         DenialReason.KeyMissing or DenialReason.KeyInvalid => Wire.Error(401, "Invalid Application-Id or API-Key", "Invalid API key"),
         DenialReason.ConflictingCredentials => Wire.Error(401, "Invalid Application-Id or API-Key", "Application id and API key are sent once: as headers or in the query."),
-        DenialReason.ScopeMissing => Wire.Error(403, denial.Detail == "admin" ? "Admin API key required." : $"API key is missing the following ACLs: {Acls(denial.Detail)}."),
+        DenialReason.ScopeMissing => Wire.Error(403, denial.Detail switch
+        {
+            "admin" => "Admin API key required.",
+            AlgoliaAccess.Narrowed => $"This is no single user's: send it without {AlgoliaAccess.TokenHeader}, which narrows a request to its user's own whatever the API key may do.",
+            var scopes => $"API key is missing the following ACLs: {Acls(scopes)}.",
+        }),
+        DenialReason.CredentialMalformed when denial.Detail == AlgoliaAccess.InQuery =>
+            Wire.Error(401, $"A user token is read from the header {AlgoliaAccess.TokenHeader}, never from the query: addresses end up in logs. Take this one for known and send a new one."),
         DenialReason.BadSignature or DenialReason.CredentialMalformed or DenialReason.CredentialMissing or DenialReason.AgentPrivateByDefault
             or DenialReason.AlreadyUsed or DenialReason.Revoked or DenialReason.AgentMismatch
             or DenialReason.SubjectMismatch => Wire.Error(401, InvalidSignature, SignatureDetail),

@@ -20,8 +20,8 @@ internal sealed record SecretKeyForm(string? Name, ImmutableArray<AgentId>? Agen
     /// <summary>Reads a body of any content type. A member that there is not is refused by name: nothing is set by accident (attack F4).</summary>
     /// <param name="body">The bytes.</param>
     /// <param name="create">Whether a key is being made: then its name is needed and a value may come along.</param>
-    /// <param name="find">The project's agent of an id.</param>
-    public static Decision<SecretKeyForm> Read(byte[] body, bool create, Func<AgentId, Agent?> find)
+    /// <param name="find">The project's agent of a name.</param>
+    public static Decision<SecretKeyForm> Read(byte[] body, bool create, Func<string, Agent?> find)
     {
         try
         {
@@ -34,7 +34,7 @@ internal sealed record SecretKeyForm(string? Name, ImmutableArray<AgentId>? Agen
         }
     }
 
-    private static Decision<SecretKeyForm> Read(JsonElement root, bool create, Func<AgentId, Agent?> find)
+    private static Decision<SecretKeyForm> Read(JsonElement root, bool create, Func<string, Agent?> find)
     {
         var form = new SecretKeyForm(null, null, null, null);
         foreach (var member in root.EnumerateObject().Where(member => member.Value.ValueKind != JsonValueKind.Null))
@@ -48,7 +48,7 @@ internal sealed record SecretKeyForm(string? Name, ImmutableArray<AgentId>? Agen
                 case "name":
                     return Invalid("body name", $"Input should be a string of 1 to {LongestName} characters");
                 case "agentIds" when value.ValueKind == JsonValueKind.Array && value.GetArrayLength() <= MostAgents && value.EnumerateArray().All(id => id.ValueKind == JsonValueKind.String):
-                    var agents = value.EnumerateArray().Select(id => find(new AgentId(id.GetString()!))?.Id).Distinct().ToList();
+                    var agents = value.EnumerateArray().Select(id => find(id.GetString()!)?.Id).Distinct().ToList();
                     if (agents.Contains(null))
                     {
                         return Invalid("body agentIds", "No agent of this application has this id");

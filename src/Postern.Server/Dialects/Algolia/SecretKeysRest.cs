@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Postern.Core;
+using Postern.Core.Keys;
 using Postern.Core.Projects;
 using Postern.Server.Flow;
 using Postern.Server.Storage;
@@ -18,63 +19,52 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
 
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet(Path, AlgoliaAccess.Answering(ListAsync));
-        routes.MapPost(Path, AlgoliaAccess.Answering(CreateAsync));
-        routes.MapGet(Path + "/{id}", AlgoliaAccess.Answering(ShowAsync));
-        routes.MapPatch(Path + "/{id}", AlgoliaAccess.Answering(ChangeAsync));
-        routes.MapDelete(Path + "/{id}", AlgoliaAccess.Answering(DeleteAsync));
+        routes.MapGet(Path, access.Answering(ListAsync));
+        routes.MapPost(Path, access.Answering(CreateAsync));
+        routes.MapGet(Path + "/{id}", access.Answering(ShowAsync));
+        routes.MapPatch(Path + "/{id}", access.Answering(ChangeAsync));
+        routes.MapDelete(Path + "/{id}", access.Answering(DeleteAsync));
     }
 
-    private async Task<HttpAnswer> ListAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> ListAsync(HttpContext context)
     {
         if (access.VerifyOperator(context, Scopes.AgentsRead).IsDenied(out var denial, out var caller) || Paging.Read(context, PageSize).IsDenied(out denial, out var page))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         await use.FlushAsync();
         var (rows, total) = keys.List(caller.Project, page.Limit, page.Offset);
-        return Wire.Json(200, json =>
-        {
-            json.WriteStartArray("data"u8);
-            foreach (var row in rows)
-            {
-                json.WriteStartObject();
-                Write(json, row);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            page.Write(json, total);
-        });
+        return page.Answer(rows, total, Write);
     }
 
-    private async Task<HttpAnswer> ShowAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> ShowAsync(HttpContext context)
     {
         if (access.VerifyOperator(context, Scopes.AgentsRead).IsDenied(out var denial, out var caller))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         await use.FlushAsync();
-        return Answer(context, keys.Read(caller.Project, IdText(context)));
+        return Answer(keys.Read(caller.Project, IdText(context)));
     }
 
-    private async Task<HttpAnswer> CreateAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> CreateAsync(HttpContext context)
     {
         if (access.VerifyOperator(context, Scopes.Admin).IsDenied(out var denial, out var caller)
-            || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: true, id => directory.Find(caller.Project, id)).IsDenied(out denial, out var form))
+            || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: true, id => directory.Find(caller.Project, AlgoliaAccess.Agent(id))).IsDenied(out denial, out var form))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
-        var row = await keys.CreateAsync(caller.Project, form.Name!, form.Value, form.Agents ?? [], form.SignerEncodesJson ?? false, caller.Key.Id);
+        var row = await keys.CreateAsync(caller.Project, form.Name!, form.Value ?? UserTokenSecret.Create(AlgoliaDialect.SecretPrefix), form.Agents ?? [], form.SignerEncodesJson ?? false, caller.Key.Id);
         await feed.CatchUpAsync();
-        return Answer(context, row, 201);
+        return Answer(row, 201);
     }
 
-    private async Task<HttpAnswer> ChangeAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> ChangeAsync(HttpContext context)
     {
         if (access.VerifyOperator(context, Scopes.Admin).IsDenied(out var denial, out var caller)
-            || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: false, id => directory.Find(caller.Project, id)).IsDenied(out denial, out var form))
+            || SecretKeyForm.Read(await RequestBody.ReadAsync(context), create: false, id => directory.Find(caller.Project, AlgoliaAccess.Agent(id))).IsDenied(out denial, out var form))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var row = await keys.ChangeAsync(caller.Project, IdText(context), caller.Key.Id, present => present with
         {
@@ -83,24 +73,24 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
             SignerEncodesJson = form.SignerEncodesJson ?? present.SignerEncodesJson,
         });
         await feed.CatchUpAsync();
-        return Answer(context, row);
+        return Answer(row);
     }
 
-    private async Task<HttpAnswer> DeleteAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> DeleteAsync(HttpContext context)
     {
         if (access.VerifyOperator(context, Scopes.Admin).IsDenied(out var denial, out var caller))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var deleted = await keys.DeleteAsync(caller.Project, IdText(context), caller.Key.Id);
         await feed.CatchUpAsync();
-        return deleted ? new HttpAnswer(204, []) : Answer(context, null);
+        return deleted ? new HttpAnswer(204, []) : Answer(null);
     }
 
-    private HttpAnswer Answer(HttpContext context, UserTokenKeyRow? row, int status = 200) =>
-        row is null ? access.Refuse(context, new Denial(DenialReason.CredentialUnknown)) : Wire.Json(status, json => Write(json, row));
+    private Decision<HttpAnswer> Answer(UserTokenKeyRow? row, int status = 200) =>
+        row is null ? new Denial(DenialReason.CredentialUnknown) : Wire.Json(status, json => Write(json, row));
 
-    private static void Write(Utf8JsonWriter json, UserTokenKeyRow row)
+    private void Write(Utf8JsonWriter json, UserTokenKeyRow row)
     {
         json.WriteString("id"u8, row.Id);
         json.WriteString("name"u8, row.Name);
@@ -112,7 +102,7 @@ internal sealed class SecretKeysRest(AlgoliaAccess access, UserTokenKeyStore key
         json.WriteStartArray("agentIds"u8);
         foreach (var agent in row.Agents)
         {
-            json.WriteStringValue(agent.Value);
+            json.WriteStringValue(AlgoliaAccess.Uuid(directory, agent));
         }
         json.WriteEndArray();
         json.WriteBoolean("signerEncodesJson"u8, row.SignerEncodesJson);

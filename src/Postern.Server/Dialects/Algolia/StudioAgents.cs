@@ -60,6 +60,9 @@ internal static class StudioAgents
     /// <summary>An agent with which one may converse, or not.</summary>
     public static AgentRow Publish(AgentRow row, bool isPublished) => Edited(row, document => Inside(document, Own)["status"] = isPublished ? "published" : Draft);
 
+    /// <summary>The provider that the agent is said to be of.</summary>
+    public static string? Provider(AgentRow row) => Text(AgentDocument.Member(JsonElement.Parse(row.Document, StrictJson.Document), Own, "providerId"));
+
     /// <summary>The members of an answer.</summary>
     public static void Write(Utf8JsonWriter json, AgentRow row)
     {

@@ -20,47 +20,43 @@ internal sealed class StudioAgentsRest(
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/agent-studio/status", static context => HttpAnswers.WriteAsync(context, Wire.Json(200, json => json.WriteString("status"u8, "ok"))));
-        routes.MapGet(Path, AlgoliaAccess.Answering(ListAsync));
-        routes.MapPost(Path, AlgoliaAccess.Answering(CreateAsync));
-        routes.MapGet(Path + "/{id}", AlgoliaAccess.Answering(context => WithAgentAsync(context, Scopes.AgentsRead, (_, row) => Task.FromResult(Show(row)))));
-        routes.MapPatch(Path + "/{id}", AlgoliaAccess.Answering(context => WithAgentAsync(context, Scopes.AgentsWrite, (caller, row) => ChangeAsync(context, caller, row))));
-        routes.MapDelete(Path + "/{id}", AlgoliaAccess.Answering(context => WithAgentAsync(context, Scopes.AgentsWrite, (caller, row) => DeleteAsync(context, caller, row))));
-        routes.MapPost(Path + "/{id}/publish", AlgoliaAccess.Answering(context => PublishAsync(context, isPublished: true)));
-        routes.MapPost(Path + "/{id}/unpublish", AlgoliaAccess.Answering(context => PublishAsync(context, isPublished: false)));
-        routes.MapPost(Path + "/{id}/duplicate", AlgoliaAccess.Answering(context => WithAgentAsync(context, Scopes.AgentsWrite, DuplicateAsync)));
-        routes.MapDelete(Path + "/{id}/cache", AlgoliaAccess.Answering(context => WithAgentAsync(context, Scopes.AgentsWrite, (_, _) => Task.FromResult(Forget(context)))));
+        routes.MapGet(Path, access.Answering(List));
+        routes.MapPost(Path, access.Answering(CreateAsync));
+        routes.MapGet(Path + "/{id}", access.Answering(context => WithAgentAsync(context, Scopes.AgentsRead, (_, row) => AlgoliaAccess.Done(Show(row)))));
+        routes.MapPatch(Path + "/{id}", access.Answering(context => WithAgentAsync(context, Scopes.AgentsWrite, (caller, row) => ChangeAsync(context, caller, row))));
+        routes.MapDelete(Path + "/{id}", access.Answering(context => WithAgentAsync(context, Scopes.AgentsWrite, (caller, row) => DeleteAsync(context, caller, row))));
+        routes.MapPost(Path + "/{id}/publish", access.Answering(context => PublishAsync(context, isPublished: true)));
+        routes.MapPost(Path + "/{id}/unpublish", access.Answering(context => PublishAsync(context, isPublished: false)));
+        routes.MapPost(Path + "/{id}/duplicate", access.Answering(context => WithAgentAsync(context, Scopes.AgentsWrite, DuplicateAsync)));
+        routes.MapDelete(Path + "/{id}/cache", access.Answering(context => WithAgentAsync(context, Scopes.AgentsWrite, (_, _) => AlgoliaAccess.Done(Forget(context)))));
 
         // What clients ask to take up an answer again: there is nothing to be taken up, in the words that all of them understand.
         routes.MapGet(Path + "/{id}/completions", static context => HttpAnswers.WriteAsync(context, new HttpAnswer(204, [])));
         routes.MapGet(Path + "/{id}/completions/{conversation}/stream", static context => HttpAnswers.WriteAsync(context, new HttpAnswer(204, [])));
     }
 
-    private Task<HttpAnswer> ListAsync(HttpContext context)
+    private Decision<HttpAnswer> List(HttpContext context)
     {
         if (access.VerifyOperator(context, Scopes.AgentsRead).IsDenied(out var denial, out var caller) || Paging.Read(context, PageSize).IsDenied(out denial, out var page))
         {
-            return Task.FromResult(access.Refuse(context, denial));
+            return denial;
         }
-        var (rows, total) = store.List(caller.Project, page.Limit, page.Offset);
-        return Task.FromResult(Wire.Json(200, json =>
+        var query = new QueryForm(context.Request.Query);
+        var provider = query.Once("providerId");
+        if (query.Problem is { } problem)
         {
-            json.WriteStartArray("data"u8);
-            foreach (var row in rows)
-            {
-                json.WriteStartObject();
-                StudioAgents.Write(json, row);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            page.Write(json, total);
-        }));
+            return problem;
+        }
+        var (rows, total) = provider is null ? store.List(caller.Project, page.Limit, page.Offset)
+            : page.Of([.. store.List(caller.Project, int.MaxValue, 0).Rows.Where(row => StudioAgents.Provider(row) == provider)]); // the document alone knows it
+        return page.Answer(rows, total, StudioAgents.Write);
     }
 
-    private async Task<HttpAnswer> CreateAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> CreateAsync(HttpContext context)
     {
         if (access.VerifyOperator(context, Scopes.AgentsWrite).IsDenied(out var denial, out var caller) || (await BodyAsync(context, create: true)).IsDenied(out denial, out var body))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var defaults = store.ReadDefaults(caller.Project);
         var open = (defaults.Access ?? options.Agents.DefaultAccess) == "public";
@@ -70,11 +66,11 @@ internal sealed class StudioAgentsRest(
         return Show(row, 201);
     }
 
-    private async Task<HttpAnswer> ChangeAsync(HttpContext context, Caller caller, AgentRow present)
+    private async Task<Decision<HttpAnswer>> ChangeAsync(HttpContext context, Caller caller, AgentRow present)
     {
         if ((await BodyAsync(context, create: false)).IsDenied(out var denial, out var body))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         if (Encoding.UTF8.GetByteCount(StudioAgents.Change(present, body.RootElement).Document) > RestBody.Large)
         {
@@ -84,24 +80,24 @@ internal sealed class StudioAgentsRest(
         return await EditAsync(context, caller, present, what.Length <= 200 ? what : what[..200], row => StudioAgents.Change(row, body.RootElement));
     }
 
-    private Task<HttpAnswer> PublishAsync(HttpContext context, bool isPublished) => WithAgentAsync(context, Scopes.AgentsWrite,
+    private Task<Decision<HttpAnswer>> PublishAsync(HttpContext context, bool isPublished) => WithAgentAsync(context, Scopes.AgentsWrite,
         (caller, row) => EditAsync(context, caller, row, isPublished ? "published" : "unpublished", present => StudioAgents.Publish(present, isPublished)));
 
-    private async Task<HttpAnswer> EditAsync(HttpContext context, Caller caller, AgentRow present, string what, Func<AgentRow, AgentRow> change)
+    private async Task<Decision<HttpAnswer>> EditAsync(HttpContext context, Caller caller, AgentRow present, string what, Func<AgentRow, AgentRow> change)
     {
         var row = await store.ChangeAsync(caller.Project, present.Id, caller.Key.Id, what, change);
         await feed.CatchUpAsync();
-        return row is null ? access.Refuse(context, new Denial(DenialReason.AgentUnknown)) : Show(row);
+        return row is null ? new Denial(DenialReason.AgentUnknown) : Show(row);
     }
 
-    private async Task<HttpAnswer> DeleteAsync(HttpContext context, Caller caller, AgentRow row)
+    private async Task<Decision<HttpAnswer>> DeleteAsync(HttpContext context, Caller caller, AgentRow row)
     {
         var deleted = await store.DeleteAsync(caller.Project, row.Id, caller.Key.Id);
         await feed.CatchUpAsync();
-        return deleted ? new HttpAnswer(204, []) : access.Refuse(context, new Denial(DenialReason.AgentUnknown));
+        return deleted ? new HttpAnswer(204, []) : new Denial(DenialReason.AgentUnknown);
     }
 
-    private async Task<HttpAnswer> DuplicateAsync(Caller caller, AgentRow row)
+    private async Task<Decision<HttpAnswer>> DuplicateAsync(Caller caller, AgentRow row)
     {
         var copy = StudioAgents.Publish(AgentDraft.Copy(row, AgentId.Create(), null, clock.GetUtcNow()), isPublished: false) with { Aliases = [], Domains = [] };
         await store.CreateAsync(copy, caller.Key.Id);
@@ -115,16 +111,16 @@ internal sealed class StudioAgentsRest(
             ? Wire.Invalid("query before", "Input should be a date such as 2026-11-21")
             : new HttpAnswer(204, []);
 
-    private async Task<HttpAnswer> WithAgentAsync(HttpContext context, Scopes scope, Func<Caller, AgentRow, Task<HttpAnswer>> answer)
+    private async Task<Decision<HttpAnswer>> WithAgentAsync(HttpContext context, Scopes scope, Func<Caller, AgentRow, Task<Decision<HttpAnswer>>> answer)
     {
         if (access.VerifyOperator(context, scope).IsDenied(out var denial, out var caller))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var named = AlgoliaAccess.Agent(context.Request.RouteValues["id"] as string);
         return directory.Find(caller.Project, named) is { } agent && store.Read(agent.Id) is { } row
             ? await answer(caller, row)
-            : access.Refuse(context, new Denial(DenialReason.AgentUnknown, named.Value));
+            : new Denial(DenialReason.AgentUnknown, named.Value);
     }
 
     private static async Task<Decision<JsonDocument>> BodyAsync(HttpContext context, bool create)

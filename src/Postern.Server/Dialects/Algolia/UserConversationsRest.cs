@@ -16,24 +16,26 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
 {
     private const string Path = "/agent-studio/1/agents/{agent}/conversations";
     private const int PageSize = 20;
+
+    /// <summary>What stands in the place of a conversation's id where all of them are asked for.</summary>
+    public const string Export = "export";
+
     private const int ExportedAtOnce = 50;
 
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet(Path, AlgoliaAccess.Answering(ListAsync));
-        routes.MapDelete(Path, AlgoliaAccess.Answering(DeleteManyAsync));
-        routes.MapGet(Path + "/export", ExportAsync);
-        routes.MapGet(Path + "/{id}", AlgoliaAccess.Answering(ShowAsync));
-        routes.MapDelete(Path + "/{id}", AlgoliaAccess.Answering(DeleteAsync));
+        routes.MapGet(Path, access.Answering(List));
+        routes.MapDelete(Path, access.Answering(DeleteManyAsync));
+        routes.MapGet($"{Path}/{Export}", ExportAsync);
+        routes.MapGet(Path + "/{id}", access.Answering(Show));
+        routes.MapDelete(Path + "/{id}", access.Answering(DeleteAsync));
     }
 
-    private Task<HttpAnswer> ListAsync(HttpContext context) => Task.FromResult(List(context));
-
-    private HttpAnswer List(HttpContext context)
+    private Decision<HttpAnswer> List(HttpContext context)
     {
         if (Verify(context, withUser: true).IsDenied(out var denial, out var scope))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var query = new QueryForm(context.Request.Query);
         var (listing, feedback) = (scope.Listing(query), query.Flag("includeFeedback"));
@@ -44,66 +46,55 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
         }
         if (query.Problem is { } problem || Paging.Read(context, PageSize).IsDenied(out problem, out var page))
         {
-            return access.Refuse(context, problem);
+            return problem;
         }
         var (rows, total) = store.List(listing with { Limit = page.Limit, Offset = page.Offset });
-        return Wire.Json(200, json =>
-        {
-            json.WriteStartArray("data"u8);
-            foreach (var row in rows)
-            {
-                ConversationAnswers.Write(json, scope.Uuid, row, votes: feedback ? votes.Read(row) : null);
-            }
-            json.WriteEndArray();
-            page.Write(json, total);
-        });
+        return page.Answer(rows, total, (json, row) => ConversationAnswers.WriteMembers(json, scope.Uuid, row, null, feedback ? votes.Read(row) : null));
     }
 
-    private Task<HttpAnswer> ShowAsync(HttpContext context) => Task.FromResult(Show(context));
-
-    private HttpAnswer Show(HttpContext context)
+    private Decision<HttpAnswer> Show(HttpContext context)
     {
         if (Verify(context, withUser: true).IsDenied(out var denial, out var scope))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var query = new QueryForm(context.Request.Query);
         var (found, feedback) = (Find(context, scope, query), query.Flag("includeFeedback"));
         if (query.Problem is { } problem)
         {
-            return access.Refuse(context, problem);
+            return problem;
         }
         return found is [var row]
             ? Wire.Json(200, json => ConversationAnswers.WriteMembers(json, scope.Uuid, row, store.ReadMessages(row), feedback ? votes.Read(row) : null))
-            : NotOne(context, found);
+            : NotOne(found);
     }
 
-    private async Task<HttpAnswer> DeleteAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> DeleteAsync(HttpContext context)
     {
         if (Verify(context, withUser: false).IsDenied(out var denial, out var scope))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var query = new QueryForm(context.Request.Query);
         var found = Find(context, scope, query);
         if (query.Problem is { } problem)
         {
-            return access.Refuse(context, problem);
+            return problem;
         }
-        return found is [var row] && await store.DeleteAsync(row, scope.KeyId, clock.GetUtcNow()) ? new HttpAnswer(204, []) : NotOne(context, found.Count > 1 ? found : []);
+        return found is [var row] && await store.DeleteAsync(row, scope.KeyId, clock.GetUtcNow()) ? new HttpAnswer(204, []) : NotOne(found.Count > 1 ? found : []);
     }
 
-    private async Task<HttpAnswer> DeleteManyAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> DeleteManyAsync(HttpContext context)
     {
         if (Verify(context, withUser: false).IsDenied(out var denial, out var scope))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var query = new QueryForm(context.Request.Query);
         var listing = scope.Listing(query);
         if (query.Problem is { } problem)
         {
-            return access.Refuse(context, problem);
+            return problem;
         }
         if (listing.From is null && listing.Before is null)
         {
@@ -145,7 +136,9 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
         {
             foreach (var row in rows)
             {
-                ConversationAnswers.Write(json, scope.Uuid, row, store.ReadMessages(row));
+                json.WriteStartObject();
+                ConversationAnswers.WriteMembers(json, scope.Uuid, row, store.ReadMessages(row), null);
+                json.WriteEndObject();
                 await json.FlushAsync(context.RequestAborted);
                 await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
             }
@@ -166,8 +159,8 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
     private List<ConversationRow> Find(HttpContext context, ConversationScope scope, QueryForm query) =>
         RawSegment.Last(context) is { } id && ClientId.IsValid(id) ? store.Find(scope.Project, scope.Agent, scope.Subject ?? query.User, id) : [];
 
-    private HttpAnswer NotOne(HttpContext context, IReadOnlyList<ConversationRow> found) => found.Count == 0
-        ? access.Refuse(context, new Denial(DenialReason.ConversationUnknown))
+    private static Decision<HttpAnswer> NotOne(IReadOnlyList<ConversationRow> found) => found.Count == 0
+        ? new Denial(DenialReason.ConversationUnknown)
         : Wire.Error(409, "Conversation id is not unique", "Several users have a conversation of this id: name one by the query parameter userToken; empty is the anonymous one.");
 
     /// <summary>What a request may see.</summary>

@@ -15,26 +15,26 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, Core.Direc
 
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet(UserPath, AlgoliaAccess.Answering(ShowAsync));
-        routes.MapDelete(UserPath, AlgoliaAccess.Answering(EraseAsync));
-        routes.MapGet(ConfigurationPath, AlgoliaAccess.Answering(ConfigurationAsync));
-        routes.MapPatch(ConfigurationPath, AlgoliaAccess.Answering(ConfigureAsync));
+        routes.MapGet(UserPath, access.Answering(Show));
+        routes.MapDelete(UserPath, access.Answering(EraseAsync));
+        routes.MapGet(ConfigurationPath, access.Answering(Configuration));
+        routes.MapPatch(ConfigurationPath, access.Answering(ConfigureAsync));
     }
 
-    private Task<HttpAnswer> ShowAsync(HttpContext context)
+    private Decision<HttpAnswer> Show(HttpContext context)
     {
         if (access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller))
         {
-            return Task.FromResult(access.Refuse(context, denial));
+            return denial;
         }
-        return Task.FromResult(RawSegment.Last(context) is { } user ? Wire.Json(200, json => Write(json, caller, user)) : Nowhere());
+        return RawSegment.Last(context) is { } user ? Wire.Json(200, json => Write(json, caller, user)) : Nowhere();
     }
 
-    private async Task<HttpAnswer> EraseAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> EraseAsync(HttpContext context)
     {
         if (access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         if (RawSegment.Last(context) is not { } user)
         {
@@ -47,22 +47,22 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, Core.Direc
         return new HttpAnswer(204, []);
     }
 
-    private Task<HttpAnswer> ConfigurationAsync(HttpContext context) => Task.FromResult(
+    private Decision<HttpAnswer> Configuration(HttpContext context) =>
         access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller)
-            ? access.Refuse(context, denial)
-            : Configuration(store.UserData.RetentionDays(caller.Project)));
+            ? denial
+            : Configuration(store.UserData.RetentionDays(caller.Project));
 
-    private async Task<HttpAnswer> ConfigureAsync(HttpContext context)
+    private async Task<Decision<HttpAnswer>> ConfigureAsync(HttpContext context)
     {
-        if (access.Verify(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || WithoutUser(caller).IsDenied(out denial, out _)
-            || JsonForm.Read(await RequestBody.ReadAsync(context)).IsDenied(out denial, out var form))
+        // What holds for a whole project is no user's to change.
+        if (access.VerifyOperator(context, Scopes.ConversationsRead).IsDenied(out var denial, out var caller) || JsonForm.Read(await RequestBody.ReadAsync(context)).IsDenied(out denial, out var form))
         {
-            return access.Refuse(context, denial);
+            return denial;
         }
         var days = form.Number("maxRetentionDays", UserData.Choices);
         if (form.Problem is { } problem)
         {
-            return access.Refuse(context, problem);
+            return problem;
         }
         if (days is { } chosen)
         {
@@ -74,37 +74,17 @@ internal sealed class UserDataRest(AlgoliaAccess access, Store store, Core.Direc
     private void Write(Utf8JsonWriter json, Caller caller, string user)
     {
         var concerned = Concerns(caller, user);
-        json.WriteStartArray("conversations"u8);
-        foreach (var row in concerned ? store.Conversations.ReadAll(caller.Project, user) : [])
-        {
-            if (Opens(caller, row.Owner.Agent))
-            {
-                ConversationAnswers.Write(json, Uuid(row.Owner.Agent), row, store.Conversations.ReadMessages(row));
-            }
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("memories"u8);
-        foreach (var record in concerned ? store.Memory.ReadAll(caller.Project, user) : [])
-        {
-            if (Opens(caller, record.Owner.Agent))
-            {
-                MemoryAnswers.Write(json, Uuid(record.Owner.Agent), record);
-            }
-        }
-        json.WriteEndArray();
+        Wire.List(json, "conversations", (concerned ? store.Conversations.ReadAll(caller.Project, user) : []).Where(row => Opens(caller, row.Owner.Agent)),
+            row => ConversationAnswers.WriteMembers(json, AlgoliaAccess.Uuid(directory, row.Owner.Agent), row, store.Conversations.ReadMessages(row), null));
+        Wire.List(json, "memories", (concerned ? store.Memory.ReadAll(caller.Project, user) : []).Where(record => Opens(caller, record.Owner.Agent)),
+            record => MemoryAnswers.WriteMembers(json, AlgoliaAccess.Uuid(directory, record.Owner.Agent), record));
     }
-
-    // An agent that is no more has left what was said with it.
-    private string Uuid(AgentId agent) => directory.Find(agent)?.Uuid ?? agent.Uuid;
 
     // A token narrows the request to its own user: everybody else is as unknown as a user who has never been here.
     private static bool Concerns(Caller caller, string user) => Subject.IsValid(user) && (caller.Token is not { } token || token.Subject == user);
 
     // ... and, by its key, to some agents.
     private static bool Opens(Caller caller, AgentId agent) => caller.Token is not { } token || token.Opens(agent);
-
-    // What holds for a whole project is no user's to change.
-    private static Decision<Caller> WithoutUser(Caller caller) => caller.Token is null ? caller : new Denial(DenialReason.ScopeMissing, "conversations_read");
 
     private static HttpAnswer Nowhere() => Wire.Error(404, "User not found", "The user token in the path must be percent-encoded UTF-8: a slash is %2F.");
 

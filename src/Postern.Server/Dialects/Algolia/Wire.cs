@@ -9,6 +9,19 @@ internal static class Wire
     /// <summary>An answer whose body is one object.</summary>
     public static HttpAnswer Json(int status, Action<Utf8JsonWriter> members) => new(status, ElevenLabs.Wire.Object(members));
 
+    /// <summary>A member that is a list of objects.</summary>
+    public static void List<T>(Utf8JsonWriter json, string name, IEnumerable<T> rows, Action<T> members)
+    {
+        json.WriteStartArray(name);
+        foreach (var row in rows)
+        {
+            json.WriteStartObject();
+            members(row);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
     /// <summary>An error with its message, and what helps a developer beside it.</summary>
     public static HttpAnswer Error(int status, string message, string? detail = null) => Json(status, json =>
     {
@@ -19,8 +32,11 @@ internal static class Wire
         }
     });
 
-    /// <summary>A 422 that names the place, such as <c>path agent_id</c>, what is wrong there and the kind of problem.</summary>
-    public static HttpAnswer Invalid(string place, string problem, string type = "value_error") => Json(422, json =>
+    /// <summary>What is wrong with an agent's id of another form.</summary>
+    public const string NoUuid = "Input should be a valid UUID";
+
+    /// <summary>A 422 that names the place, such as <c>path agent_id</c>, and what is wrong there.</summary>
+    public static HttpAnswer Invalid(string place, string problem) => Json(422, json =>
     {
         json.WriteString("message"u8, "Input is invalid, see detail/body:");
         json.WriteStartArray("detail"u8);
@@ -39,13 +55,13 @@ internal static class Wire
         }
         json.WriteEndArray();
         json.WriteString("msg"u8, problem);
-        json.WriteString("type"u8, type);
+        json.WriteString("type"u8, problem == NoUuid ? "uuid_parsing" : "value_error");
         json.WriteEndObject();
         json.WriteEndArray();
     });
 
     /// <summary>The 422 for an agent's id that is no UUID.</summary>
-    public static HttpAnswer InvalidAgentId => Invalid("path agent_id", "Input should be a valid UUID", "uuid_parsing");
+    public static HttpAnswer InvalidAgentId => Invalid("path agent_id", NoUuid);
 
     /// <summary>A time as the vendor writes it: ISO 8601, UTC.</summary>
     public static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);

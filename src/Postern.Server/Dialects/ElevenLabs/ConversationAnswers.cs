@@ -83,7 +83,7 @@ internal static class ConversationAnswers
         foreach (var user in users)
         {
             json.WriteStartObject();
-            json.WriteString("user_id"u8, user.Id);
+            WriteUser(json, user.Id, user.IsBound);
             json.WriteNumber("first_contact_unix_secs"u8, user.First.ToUnixTimeSeconds());
             json.WriteNumber("last_contact_unix_secs"u8, user.Last.ToUnixTimeSeconds());
             json.WriteNumber("conversation_count"u8, user.Conversations);
@@ -104,7 +104,14 @@ internal static class ConversationAnswers
         WriteText(json, "agent_name", agentName);
         json.WriteString("conversation_id"u8, row.Id);
         json.WriteString("status"u8, Status(State(row)));
-        WriteText(json, "user_id", row.User);
+        WriteUser(json, row.User, isBound: row.Subject is not null);
+    }
+
+    // The second is Postern's own: whether the application vouched for the user, or the client only said so.
+    private static void WriteUser(Utf8JsonWriter json, string? id, bool isBound)
+    {
+        WriteText(json, "user_id", id);
+        WriteText(json, "user_id_source", id is null ? null : isBound ? "credential" : "client");
     }
 
     private static void WriteMetadata(Utf8JsonWriter json, ConversationRow row, DateTimeOffset now)
@@ -135,8 +142,6 @@ internal static class ConversationAnswers
         {
             json.WriteNull("error"u8);
         }
-        // Postern's own: whether the application vouched for the user, or the client only said so.
-        WriteText(json, "user_id_source", row.Subject is not null ? "credential" : row.ClaimedSubject is not null ? "client" : null);
         json.WriteEndObject();
     }
 

@@ -12,12 +12,17 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
     private const string Path = "/v1/convai/conversations";
     private const string Users = "users";
 
+    // What the list of users goes on from: their id, and before it which of the two lists.
+    private const string Bound = "b";
+    private const string Claimed = "c";
+
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet(Path, RestAccess.Answering(ListAsync));
         routes.MapGet(Path + "/{id}", RestAccess.Answering(ShowAsync));
         routes.MapDelete(Path + "/{id}", RestAccess.Answering(DeleteAsync));
         routes.MapGet(Path + "/{id}/audio", RestAccess.Answering(AudioAsync));
+        routes.MapGet(Path + "/{id}/summary", RestAccess.Answering(SummaryAsync));
         routes.MapGet("/v1/convai/users", RestAccess.Answering(UsersAsync));
     }
 
@@ -38,7 +43,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
     }
 
     private Task<HttpAnswer> ShowAsync(HttpContext context) => Task.FromResult(
-        Find(context, out var row) ?? ConversationAnswers.Whole(row!, store.ReadTurns(row!), NameOf(row!.Owner.Project, row.Owner.Agent), address.HttpOrigin(context), clock.GetUtcNow()));
+        Find(context, out var row) ?? OtherFormat(context) ?? ConversationAnswers.Whole(row!, store.ReadTurns(row!), NameOf(row!.Owner.Project, row.Owner.Agent), address.HttpOrigin(context), clock.GetUtcNow()));
 
     private async Task<HttpAnswer> DeleteAsync(HttpContext context)
     {
@@ -54,12 +59,22 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
     private Task<HttpAnswer> AudioAsync(HttpContext context) => Task.FromResult(
         Find(context, out var row) ?? Wire.Error(404, "not_found", "audio_not_found", "audio_not_found", $"Conversation {row!.Id} has no audio: sound is not recorded, the transcript is."));
 
+    private Task<HttpAnswer> SummaryAsync(HttpContext context) => Task.FromResult(
+        Find(context, out var row) ?? Wire.Error(404, "not_found", "summary_not_found", "summary_not_found", $"Conversation {row!.Id} has no summary: none is made, the transcript is kept."));
+
+    private static HttpAnswer? OtherFormat(HttpContext context)
+    {
+        var query = new QueryText(WireRequest.From(context));
+        query.Word("format", "json");
+        return query.Problems.Count > 0 ? Wire.Invalid(query.Problems) : null;
+    }
+
     private Task<HttpAnswer> UsersAsync(HttpContext context)
     {
         var query = new QueryText(WireRequest.From(context));
         var size = query.Number("page_size", 1, 100, 30);
         var search = query.Text("search") ?? "";
-        var after = query.Cursor(cursors, Users) ?? "";
+        var after = query.Cursor(cursors, Users) ?? Bound;
         if (search.Length > Subject.LongestBytes || search.Contains('\0', StringComparison.Ordinal))
         {
             query.Refuse("search", "Input should be a text of at most 256 characters");
@@ -72,8 +87,8 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
         {
             return Task.FromResult(access.Refuse(context, denial));
         }
-        var users = store.ListUsers(key.Project, search, after, size + 1);
-        var next = users.Count > size ? cursors.Write(Users, users[size - 1].Id) : null;
+        var users = store.ListUsers(key.Project, search, (after[1..], after[..1] == Bound), size + 1);
+        var next = users.Count > size ? cursors.Write(Users, (users[size - 1].IsBound ? Bound : Claimed) + users[size - 1].Id) : null;
         return Task.FromResult(ConversationAnswers.Users([.. users.Take(size)], next, user => NameOf(key.Project, user.LastAgent)));
     }
 

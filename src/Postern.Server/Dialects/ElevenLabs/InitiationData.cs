@@ -1,4 +1,6 @@
+using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Postern.Core;
 using Postern.Core.Projects;
 using Postern.Core.Sessions;
@@ -15,10 +17,11 @@ internal static class InitiationData
     public const string NotReadable = "Invalid message received";
 
     private const string OverrideMember = "conversation_config_override";
+    private const string User = "user_id";
 
     /// <summary>
-    /// The opening, over it what the mint has fixed; or OverrideRefused, VariableRefused, SubjectMismatch, or RequestInvalid for what
-    /// cannot be read.
+    /// The opening, over it what the mint has fixed; or OverrideRefused, VariableRefused, or RequestInvalid for what cannot
+    /// be read. The user is whom the credential names, whatever the client claims.
     /// </summary>
     public static Decision<Opening> Read(Session session, ReadOnlyMemory<byte>? message)
     {
@@ -53,7 +56,25 @@ internal static class InitiationData
         {
             return denial;
         }
-        return Gated(session, root) is { } gated ? gated : WithFixed(session, new Opening(overrides, variables, user.Length == 0 ? null : user, root.GetRawText()));
+        if (Gated(session, root) is { } gated)
+        {
+            return gated;
+        }
+        var opening = new Opening(overrides, variables, user.Length == 0 ? null : user, root.GetRawText());
+        return WithFixed(session, IsAnother(session, root) ? Named(opening, session.Terms.Subject!) : opening);
+    }
+
+    // Anything but that very text: another type could be read as that user further on.
+    private static bool IsAnother(Session session, JsonElement root) => session.Terms.Subject is { } subject && Member(root, User) is { } claimed
+        && !(claimed.ValueKind == JsonValueKind.String && claimed.ValueEquals(subject));
+
+    // Nobody further on, no record and no upstream, hears of the user whom the client claimed to be instead.
+    private static Opening Named(Opening opening, string subject)
+    {
+        var root = JsonNode.Parse(opening.Raw, null, StrictJson.Document)!;
+        root[User] = subject;
+        var raw = root.ToJsonString();
+        return opening with { Raw = raw, Upstream = Encoding.UTF8.GetBytes(raw), UpstreamReplaces = true };
     }
 
     // Applied last, over the client's: they are equal where both stand.
@@ -123,18 +144,13 @@ internal static class InitiationData
         return variables;
     }
 
-    // Nothing but the text that the credential names may stand where it names one: another type could be read as that user further on.
     private static Decision<string> ReadUser(Session session, JsonElement root)
     {
-        if (Member(root, "user_id") is not { } claimed)
+        if (Member(root, User) is not { } claimed || session.Terms.Subject is not null)
         {
             return "";
         }
-        var user = claimed.ValueKind == JsonValueKind.String ? claimed.GetString()! : null;
-        if (session.Terms.Subject is { } subject)
-        {
-            return user == subject ? user : new Denial(DenialReason.SubjectMismatch);
-        }
+        var user = claimed.ValueKind == JsonValueKind.String ? claimed.GetString() : null;
         return user is not null && (user.Length == 0 || Subject.IsValid(user)) ? user : Unreadable;
     }
 

@@ -10,7 +10,10 @@ namespace Postern.Server.Dialects.ElevenLabs;
 /// <summary>Reads the vendor's mint requests: by GET, and by POST with values that the credential fixes (xuna.md, section 5).</summary>
 internal static class MintForms
 {
-    private static readonly string[] Members = ["agent_id", "dynamic_variables", "conversation_config_override", "user_id", "participant_name"];
+    // Of these the vendor knows more than there is here (contract, section 3): taken, noted, without effect.
+    private static readonly string[] Unheeded = ["branch_id", "version_id", "environment", "debug_events_request"];
+    private static readonly string[] Bound = ["user_id", "dynamic_variables", "conversation_config_override"];
+    private static readonly string[] Members = ["agent_id", .. Bound, "participant_name"];
 
     /// <summary>A signed URL by GET.</summary>
     public static Decision<MintRequest> SignedUrl(WireRequest request) =>
@@ -33,8 +36,15 @@ internal static class MintForms
 
     private static Decision<MintRequest> ReadQuery(WireRequest request, CredentialKind kind) =>
         request.Repeated("agent_id", "participant_name", "Origin", ElevenLabsDialect.KeyHeader) is { } repeated ? Repeated(repeated)
+        : Array.Find(Bound, request.Query.ContainsKey) is { } bound
+            ? new Denial(DenialReason.RequestInvalid, $"query {bound}: GET binds and fixes nothing: send it as a member of a POST to this path")
         : request.Parameter("agent_id") is not { } agent ? new Denial(DenialReason.RequestInvalid, "query agent_id: Field required")
-        : Request(request, agent, kind);
+        : Request(request, agent, kind).IsDenied(out var denial, out var mint) ? denial
+        : request.Query.Count == 1 ? mint : mint with { Unheeded = Noted(request) };
+
+    // A value that comes twice is as good as none: nothing follows from it.
+    private static KeyValuePair<string, string>[] Noted(WireRequest request) =>
+        [.. from name in Unheeded let value = request.Parameter(name) where value is not null select KeyValuePair.Create(name, value)];
 
     private static Decision<MintRequest> Request(WireRequest request, string agent, CredentialKind kind) =>
         request.Header(ElevenLabsDialect.KeyHeader) is null && kind == CredentialKind.SignedUrl && request.Headers.Authorization.Count > 0

@@ -6,12 +6,13 @@ using Postern.Server.Storage;
 
 namespace Postern.Server.Dialects.ElevenLabs;
 
-/// <summary>What every REST route of the vendor has in common: the key, the words of a refusal, and an outage that is no 500.</summary>
-internal sealed class RestAccess(Core.Directory directory, RefusalLimiter limiter)
+/// <summary>What every REST route of the vendor has in common: the key, the words of a refusal, and an outage that is no 500. A server that stops takes on nothing new.</summary>
+internal sealed class RestAccess(Core.Directory directory, LiveSessions live, RefusalLimiter limiter)
 {
     /// <summary>The key in the vendor's header, or why it does not do.</summary>
     public Decision<ApiKey> Verify(HttpContext context, Scopes scope) =>
-        context.Request.Headers[ElevenLabsDialect.KeyHeader].Count > 1
+        live.IsClosing ? new Denial(DenialReason.ShuttingDown)
+        : context.Request.Headers[ElevenLabsDialect.KeyHeader].Count > 1
             ? new Denial(DenialReason.RequestInvalid, $"header {ElevenLabsDialect.KeyHeader}: Must be given once")
             : directory.Verify(context.Request.Headers[ElevenLabsDialect.KeyHeader], scope);
 

@@ -39,7 +39,6 @@ internal sealed class Talk(TalkContext context) : HostedTalk<TalkMessage>(contex
         {
             var close = Context.Dialect.Turn(denial);
             end = new SessionEnd(SessionEndReason.FirstMessageRefused, close.Close.Code, close.Close.Reason);
-            Context.Recorder.Begin(Opening.None, textOnly: false);
             await CloseAsync(close);
             return end;
         }

@@ -5,6 +5,7 @@ using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
 using Postern.Server.Dialects.ElevenLabs;
+using Postern.Server.Dialects.Realtime;
 using Postern.Server.Flow;
 
 namespace Postern.Server.Dialects.Own;
@@ -116,22 +117,7 @@ internal sealed record CredentialForm
         {
             return Invalid("overrides: what a personal access token opens has none.");
         }
-        var leaves = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
-        Collect(overrides.Value, "", leaves);
-        return leaves;
-    }
-
-    private static void Collect(JsonElement element, string path, Dictionary<string, JsonElement> leaves)
-    {
-        if (element.ValueKind != JsonValueKind.Object)
-        {
-            leaves[path] = element;
-            return;
-        }
-        foreach (var member in element.EnumerateObject())
-        {
-            Collect(member.Value, path.Length == 0 ? member.Name : $"{path}.{member.Name}", leaves);
-        }
+        return SessionFields.Fix(overrides.Value);
     }
 
     private static Denial Invalid(string rule) => new(DenialReason.RequestInvalid, rule);

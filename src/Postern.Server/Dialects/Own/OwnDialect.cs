@@ -98,7 +98,7 @@ internal sealed class OwnDialect : Dialect
             json.WriteString("detail"u8, sentence);
             json.WriteString("reason"u8, denial.Reason.ToString());
         }) with
-        { ContentType = "application/problem+json" };
+        { ContentType = "application/problem+json", Headers = status == 503 ? [KeyValuePair.Create("Retry-After", "1")] : [] };
     }
 
     private static Decision<ChangeRequest> ReadChange(WireRequest request) =>

@@ -10,7 +10,8 @@ namespace Postern.Server.Dialects.Realtime;
 
 /// <summary>
 /// Reads the request of a mint (contract, sections 2 and 10). Postern's own members may stand at the top, inside <c>session</c> or in
-/// headers, since no vendor's package lets an application write all three; said twice they must say the same.
+/// headers, since no vendor's package lets an application write all three, and under the names of Postern's own API too; said twice
+/// they must say the same.
 /// </summary>
 internal sealed class MintForm
 {
@@ -20,8 +21,14 @@ internal sealed class MintForm
     private const string SafetyHeader = "OpenAI-Safety-Identifier";
     private static readonly TimeSpan BetaStartWithin = TimeSpan.FromSeconds(60);
     private static readonly JsonElement Empty = JsonElement.Parse("{}");
-    private static readonly string[] Extensions = ["agent_id", "user_id", "single_use", "max_session_duration_seconds", "allowed_origins", "fixed"];
-    private static readonly string[] NotConfiguration = [.. Extensions, "type", "model", "object", "id", "expires_at", "expires_after", "client_secret"];
+    private static readonly string[] AgentNames = ["agent_id", "agent"];
+    private static readonly string[] UserNames = ["user_id", "subject", "user"];
+    private static readonly string[] DurationNames = ["max_session_duration_seconds", "max_duration_seconds"];
+    private static readonly string[] OriginNames = ["allowed_origins", "origins"];
+
+    /// <summary>The members of a session that are none of its configuration.</summary>
+    public static readonly string[] NotConfiguration =
+        [.. AgentNames, .. UserNames, "single_use", "uses", .. DurationNames, .. OriginNames, "fixed", "type", "model", "object", "id", "expires_at", "expires_after", "client_secret"];
 
     private readonly WireRequest request;
     private readonly JsonElement body;
@@ -65,9 +72,9 @@ internal sealed class MintForm
     {
         var startWithin = StartWithin();
         var agent = Agent();
-        var user = Said("user_id", ["Postern-User-Id", SafetyHeader], JsonValueKind.String)?.GetString();
-        var singleUse = Said("single_use", ["Postern-Single-Use"], JsonValueKind.True, JsonValueKind.False)?.GetBoolean();
-        var duration = Said("max_session_duration_seconds", ["Postern-Max-Session-Duration"], JsonValueKind.Number);
+        var user = Said(UserNames, ["Postern-User-Id", SafetyHeader], JsonValueKind.String)?.GetString();
+        var uses = Uses();
+        var duration = Said(DurationNames, ["Postern-Max-Session-Duration"], JsonValueKind.Number);
         if (duration is { } seconds && !(seconds.TryGetInt32(out var whole) && whole is >= 1 and <= MostDuration))
         {
             problem ??= $"max_session_duration_seconds: Must be a whole number of seconds between 1 and {MostDuration}.";
@@ -80,10 +87,28 @@ internal sealed class MintForm
         }
         return new MintRequest(key, agent, CredentialKind.ClientSecret, request.Address)
         {
-            Dialect = RealtimeDialect.Restriction, Subject = user, StartWithin = startWithin, Uses = singleUse is true ? 1 : null, Origins = origins, Fixed = values,
+            Dialect = RealtimeDialect.Restriction, Subject = user, StartWithin = startWithin, Uses = uses, Origins = origins, Fixed = values,
             Unmarked = Mark() is null,
             MaxDuration = duration is { } longest ? TimeSpan.FromSeconds(longest.GetInt32()) : null,
         };
+    }
+
+    private int? Uses()
+    {
+        var single = Said(["single_use"], ["Postern-Single-Use"], JsonValueKind.True, JsonValueKind.False)?.GetBoolean();
+        if (Said(["uses"], ["Postern-Uses"], JsonValueKind.Number) is not { } number)
+        {
+            return single is true ? 1 : null;
+        }
+        if (!number.TryGetInt32(out var uses) || uses < 1)
+        {
+            problem ??= "uses: Must be a whole number, at least 1.";
+        }
+        else if (single is { } one && one != (uses == 1))
+        {
+            problem ??= "uses: Contradicts single_use.";
+        }
+        return uses;
     }
 
     private TimeSpan? StartWithin()
@@ -114,7 +139,7 @@ internal sealed class MintForm
 
     private AgentId? Agent()
     {
-        var named = Said("agent_id", ["Postern-Agent-Id"], JsonValueKind.String)?.GetString();
+        var named = Said(AgentNames, ["Postern-Agent-Id"], JsonValueKind.String)?.GetString();
         var model = Member(session, "model");
         if (named is null && model is { ValueKind: not JsonValueKind.String and not JsonValueKind.Null })
         {
@@ -133,7 +158,7 @@ internal sealed class MintForm
 
     private ImmutableArray<string> Origins()
     {
-        var origins = Said("allowed_origins", ["Postern-Allowed-Origins"], JsonValueKind.Array);
+        var origins = Said(OriginNames, ["Postern-Allowed-Origins"], JsonValueKind.Array);
         if (origins is not { } list)
         {
             return [];
@@ -150,7 +175,7 @@ internal sealed class MintForm
     private FixedValues Values()
     {
         var leaves = SessionFields.Leaves(session).Where(field => !NotConfiguration.Contains(field.Path.Split('.')[0])).ToList();
-        if (leaves.Select(field => field.Path).Distinct(StringComparer.OrdinalIgnoreCase).Count() < leaves.Count)
+        if (SessionFields.Twice(leaves) is not null)
         {
             problem ??= "session: A field is given twice, in two forms.";
             return FixedValues.None;
@@ -169,7 +194,7 @@ internal sealed class MintForm
         };
     }
 
-    private JsonElement? Mark() => Said("fixed", [], JsonValueKind.True, JsonValueKind.False, JsonValueKind.Array);
+    private JsonElement? Mark() => Said(["fixed"], [], JsonValueKind.True, JsonValueKind.False, JsonValueKind.Array);
 
     private string Path(JsonElement item)
     {
@@ -181,14 +206,18 @@ internal sealed class MintForm
         return "";
     }
 
-    // One of Postern's members, wherever it stands.
-    private JsonElement? Said(string name, ReadOnlySpan<string> headers, params ReadOnlySpan<JsonValueKind> kinds)
+    // One of Postern's members, wherever it stands and by whichever of its names.
+    private JsonElement? Said(ReadOnlySpan<string> names, ReadOnlySpan<string> headers, params ReadOnlySpan<JsonValueKind> kinds)
     {
         JsonElement? found = null;
-        Take(Member(body, name), kinds);
-        if (!isBeta)
+        var name = names[0];
+        foreach (var one in names)
         {
-            Take(Member(session, name), kinds);
+            Take(Member(body, one), kinds);
+            if (!isBeta)
+            {
+                Take(Member(session, one), kinds);
+            }
         }
         foreach (var header in headers)
         {

@@ -81,10 +81,11 @@ internal sealed class RealtimeDialect : SocketDialect
         }
         // An API key may stand in the header only: what a page can send is never one.
         var isKey = presented is [var text] && text == bearer && text.Length > 0 && !Bearer.IsSecret(text) && !request.Protocols.Any(protocol => Secret(protocol) is not null);
+        // Whoever holds a key is believed about the user; beside a client secret the mint alone has said who it is.
         return new ConnectRequest(CredentialKind.ClientSecret, presented is [var one] && !isKey ? new CredentialText(one) : null, agents is [var agent] ? agent : null,
             request.Header("Origin"), request.Address)
         {
-            Key = isKey ? bearer : null, Dialect = Restriction, Subject = request.Header("OpenAI-Safety-Identifier"),
+            Key = isKey ? bearer : null, Dialect = Restriction, Subject = isKey ? request.Header("OpenAI-Safety-Identifier") : null,
         };
     }
 

@@ -52,6 +52,24 @@ internal static class SessionFields
         return leaves;
     }
 
+    /// <summary>Path to value for every leaf that a mint is to fix, or what keeps one of them from being held to.</summary>
+    public static Decision<Dictionary<string, JsonElement>> Fix(JsonElement wanted)
+    {
+        if (wanted.ValueKind != JsonValueKind.Object)
+        {
+            return new Denial(DenialReason.RequestInvalid, "overrides must be an object of a session's fields.");
+        }
+        var leaves = Leaves(wanted);
+        return leaves.FirstOrDefault(field => MintForm.NotConfiguration.Contains(field.Path.Split('.')[0])) is { Path: not null } other
+                ? new Denial(DenialReason.RequestInvalid, $"overrides: '{other.Name}' is no field that a session can be fixed to.")
+            : Twice(leaves) is { } path ? new Denial(DenialReason.RequestInvalid, $"overrides: '{path}' is given twice, in two forms.")
+            : leaves.ToDictionary(field => field.Path, field => field.Value, StringComparer.Ordinal);
+    }
+
+    /// <summary>The first path that more than one leaf stands for; null when each has its own.</summary>
+    public static string? Twice(IEnumerable<SessionField> leaves) =>
+        leaves.GroupBy(field => field.Path, StringComparer.OrdinalIgnoreCase).FirstOrDefault(same => same.Skip(1).Any())?.Key;
+
     /// <summary>A path in the present protocol's form, with or without the word session in front.</summary>
     public static string Canonical(string path)
     {

@@ -109,17 +109,11 @@ public class FailureTests
     {
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await StartAsync(options => options.Chat.BetweenTokens = TimeSpan.FromSeconds(fallsSilent ? 1 : 20));
-        var heard = new SemaphoreSlim(0);
-        chat.Script = async answer =>
+        var heard = chat.SayThen("Hel", async answer =>
         {
-            await answer.SayAsync("Hel");
-            await heard.WaitAsync(TimeSpan.FromSeconds(10)); // what is not read yet is lost with the connection
-            if (fallsSilent)
-            {
-                await answer.Left;
-            }
+            await (fallsSilent ? answer.Left : Task.CompletedTask);
             answer.Http.Abort();
-        };
+        });
         using var client = await TalkTests.OpenAsync(postern, await postern.ChatAgentAsync(chat));
         await client.SayAsync("""{"type":"user_message","text":"a"}""");
         await client.NextAsync("agent_chat_response_part");
@@ -183,6 +177,42 @@ public class FailureTests
             await client.SayAsync("""{"type":"user_message","text":"a"}""");
             while ((await client.NextAsync()).GetProperty("type").GetString() != "agent_response") { }
             Assert.Equal(count, chat.Count);
+        }
+    }
+
+    // Newer models of OpenAI want another name, and every other endpoint the old one: the setting serves both.
+    [Fact]
+    public async Task Endpoint_WhoseModelCountsThoughts_IsAskedInItsWords()
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await StartAsync();
+        var (works, forms) = (chat.Script, new List<string>());
+        chat.Script = async answer =>
+        {
+            forms.Add(string.Join(' ', new[] { "max_tokens", "max_completion_tokens", "stream_options" }.Where(name => answer.Body.TryGetProperty(name, out _))));
+            if (answer.Body.TryGetProperty("max_tokens", out _))
+            {
+                answer.Http.Response.StatusCode = 400;
+                answer.Http.Response.ContentType = "application/json";
+                await answer.WriteAsync("""{"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.","type":"invalid_request_error","param":"max_tokens","code":"unsupported_parameter"}}""");
+                return;
+            }
+            Assert.Equal(50, answer.Body.GetProperty("max_completion_tokens").GetInt32());
+            await works(answer);
+        };
+        using var client = await TalkTests.OpenAsync(postern, await postern.ChatAgentAsync(chat, more: ""","max_tokens":50"""));
+        for (var i = 0; i < 2; i++)
+        {
+            await client.SayAsync("""{"type":"user_message","text":"a"}""");
+            Assert.Equal("Hello there", (await AnswerAsync(client)));
+        }
+        Assert.Equal(["max_tokens stream_options", "max_completion_tokens stream_options", "max_completion_tokens stream_options"], forms); // once it is known, it is not tried again
+
+        static async Task<string?> AnswerAsync(TalkClient client)
+        {
+            System.Text.Json.JsonElement one;
+            while ((one = await client.NextAsync()).GetProperty("type").GetString() != "agent_response") { }
+            return one.GetProperty("agent_response_event").GetProperty("agent_response").GetString();
         }
     }
 

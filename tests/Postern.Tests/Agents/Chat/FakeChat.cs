@@ -81,6 +81,26 @@ internal sealed class FakeChat : IAsyncDisposable
 
     public int Count { get; private set; }
 
+    /// <summary>Says the first piece, and goes on when the one that is returned is released: what is not read yet is lost with a connection.</summary>
+    public SemaphoreSlim SayThen(string first, Func<Asked, Task> then)
+    {
+        var heard = new SemaphoreSlim(0);
+        Script = async answer =>
+        {
+            await answer.SayAsync(first);
+            await heard.WaitAsync(TimeSpan.FromSeconds(10));
+            await then(answer);
+        };
+        return heard;
+    }
+
+    /// <summary>The same in two pieces, "Hello" and " there": the second is not even made before the first is heard.</summary>
+    public SemaphoreSlim SayInTwoPieces() => SayThen("Hello", static async answer =>
+    {
+        await answer.SayAsync(" there");
+        await answer.EndAsync();
+    });
+
     /// <summary>Such as <c>http://127.0.0.1:40123/v1</c>.</summary>
     public string Url => app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single() + "/v1";
 

@@ -112,14 +112,7 @@ public class OtherDialectsTests
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await TestPostern.StartAsync();
         var agent = await postern.ChatAgentAsync(chat);
-        var heard = new SemaphoreSlim(0);
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("Hello");
-            await heard.WaitAsync(TimeSpan.FromSeconds(10));
-            await answer.SayAsync(" there");
-            await answer.EndAsync();
-        };
+        var heard = chat.SayInTwoPieces();
         using var http = new HttpClient { BaseAddress = new Uri(postern.Http) };
         using var answered = await StreamAsync(http, agent, "one", null);
         using var lines = new StreamReader(await answered.Content.ReadAsStreamAsync(Cancel));

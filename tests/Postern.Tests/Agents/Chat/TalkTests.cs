@@ -13,14 +13,7 @@ public class TalkTests
     {
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await TestPostern.StartAsync();
-        var heard = new SemaphoreSlim(0);
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("Hello");
-            await heard.WaitAsync(TimeSpan.FromSeconds(10)); // the second piece is not even made before the client has the first
-            await answer.SayAsync(" there");
-            await answer.EndAsync();
-        };
+        var heard = chat.SayInTwoPieces();
         using var client = await OpenAsync(postern, await postern.ChatAgentAsync(chat, Prompt, ""","max_tokens":50,"temperature":0.5"""));
         Assert.Equal("Hi", (await client.NextAsync("agent_response")).GetProperty("agent_response").GetString());
         await client.SayAsync("""{"type":"user_message","text":"good morning"}""");

@@ -214,6 +214,20 @@ public sealed class AccessTests
         Assert.Equal(HttpStatusCode.OK, (await client.SendAsync(HttpMethod.Get, AlgoliaClient.Keys)).Status);
     }
 
+    // The server itself refuses such a path before anything of ours sees it.
+    [Theory]
+    [InlineData("/agent-studio/1/agents/x/conversations/a%00b")]
+    [InlineData("/x.algolia.net/agent-studio/1/user-data/%00")]
+    public async Task Path_ThatTheServerCannotRead_IsRefusedReadablyForAPage(string path)
+    {
+        await using var postern = await TestPostern.StartAsync();
+
+        var text = await RawTextAsync(postern, $"GET {path} HTTP/1.1");
+
+        Assert.StartsWith("HTTP/1.1 400 The request could not be read: ", text, StringComparison.Ordinal); // there is no body yet to say it in
+        Assert.Contains("\r\nAccess-Control-Allow-Origin: *\r\n", text, StringComparison.Ordinal);
+    }
+
     /// <summary>A second process makes a key with these scopes, and the project if need be.</summary>
     internal static async Task<string> KeyAsync(TestPostern postern, Scopes scopes, string project = "default")
     {
@@ -229,12 +243,17 @@ public sealed class AccessTests
     /// <summary>One request as bytes; the answer's status and body.</summary>
     internal static async Task<(int Status, string Body)> RawAsync(TestPostern postern, params string[] lines)
     {
+        var text = await RawTextAsync(postern, lines);
+        return (int.Parse(text.AsSpan(9, 3), System.Globalization.CultureInfo.InvariantCulture), text[(text.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..]);
+    }
+
+    private static async Task<string> RawTextAsync(TestPostern postern, params string[] lines)
+    {
         using var socket = new TcpClient();
         await socket.ConnectAsync(IPAddress.Loopback, new Uri(postern.Http).Port, Cancel);
         var stream = socket.GetStream();
         await stream.WriteAsync(Encoding.Latin1.GetBytes(string.Join("\r\n", [.. lines, "Host: 127.0.0.1", "Connection: close", "", ""])), Cancel);
         using var reader = new StreamReader(stream, Encoding.UTF8);
-        var text = await reader.ReadToEndAsync(Cancel);
-        return (int.Parse(text.AsSpan(9, 3), System.Globalization.CultureInfo.InvariantCulture), text[(text.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..]);
+        return await reader.ReadToEndAsync(Cancel);
     }
 }

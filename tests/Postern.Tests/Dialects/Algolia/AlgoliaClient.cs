@@ -60,14 +60,18 @@ internal sealed class AlgoliaClient(TestPostern postern, string key = TestPoster
     public void Dispose() => http.Dispose();
 
     /// <summary>The refusals of the audit trail, once there are so many: a refusal is answered before its row is written.</summary>
-    public static async Task<IReadOnlyList<(string Reason, string? Detail)>> RefusalsAsync(TestPostern postern, int count)
+    public static Task<IReadOnlyList<(string Reason, string? Detail)>> RefusalsAsync(TestPostern postern, int count) => RowsAsync(postern, "session.refused", count);
+
+    /// <summary>The rows of this name in the audit trail, once there are so many.</summary>
+    public static async Task<IReadOnlyList<(string Reason, string? Detail)>> RowsAsync(TestPostern postern, string name, int count)
     {
         for (var attempt = 0; ; attempt++)
         {
             using var connection = new SqliteConnection($"Data Source={Path.Combine(postern.Folder, "postern.db")}");
             connection.Open();
             using var command = connection.CreateCommand();
-            command.CommandText = "select reason, detail from audit where name = 'session.refused' order by seq";
+            command.CommandText = "select reason, detail from audit where name = $name order by seq";
+            command.Parameters.AddWithValue("$name", name);
             using var reader = command.ExecuteReader();
             var rows = new List<(string, string?)>();
             while (reader.Read())
@@ -78,7 +82,7 @@ internal sealed class AlgoliaClient(TestPostern postern, string key = TestPoster
             {
                 return rows;
             }
-            Assert.True(attempt < 100, $"{rows.Count} refusals of {count} were recorded");
+            Assert.True(attempt < 100, $"{rows.Count} rows {name} of {count} were recorded");
             await Task.Delay(50, TestContext.Current.CancellationToken);
         }
     }

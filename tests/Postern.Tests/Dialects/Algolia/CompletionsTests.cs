@@ -19,14 +19,7 @@ public class CompletionsTests
     {
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await TestPostern.StartAsync();
-        var heard = new SemaphoreSlim(0);
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("Hello");
-            await heard.WaitAsync(TimeSpan.FromSeconds(10)); // the second piece is not even made before the client has the first
-            await answer.SayAsync(" there");
-            await answer.EndAsync();
-        };
+        var heard = chat.SayInTwoPieces();
         using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
 
         using var stream = await client.StreamAsync("""{"id":"c","messages":[{"id":"1","role":"user","content":"one"},{"id":"2","role":"assistant","content":"two"},{"id":"3","role":"user","content":"three"}]}""");
@@ -46,11 +39,7 @@ public class CompletionsTests
     {
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await TestPostern.StartAsync();
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("the beginning");
-            await answer.Left;
-        };
+        chat.SayThen("the beginning", answer => answer.Left).Release(int.MaxValue);
         using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
 
         var stream = await client.StreamAsync("""{"id":"c","messages":[{"id":"1","role":"user","content":"one"}]}""");
@@ -133,11 +122,7 @@ public class CompletionsTests
     {
         await using var chat = await FakeChat.StartAsync();
         await using var postern = await TestPostern.StartAsync();
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("the beginning");
-            await answer.Left;
-        };
+        chat.SayThen("the beginning", answer => answer.Left).Release(int.MaxValue);
         var agent = await postern.ChatAgentAsync(chat);
         using var client = new CompletionClient(postern, agent);
 
@@ -164,11 +149,7 @@ public class CompletionsTests
     {
         await using var chat = await FakeChat.StartAsync();
         var postern = await TestPostern.StartAsync();
-        chat.Script = async answer =>
-        {
-            await answer.SayAsync("the beginning");
-            await answer.Left;
-        };
+        chat.SayThen("the beginning", answer => answer.Left).Release(int.MaxValue);
         using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
         using var stream = await client.StreamAsync(Hello);
         await stream.UntilAsync("the beginning");
@@ -177,6 +158,77 @@ public class CompletionsTests
 
         Assert.Equal(["text-end", "error"], await stream.RestAsync());
         await stopping;
+    }
+
+    // The session is over with its answer: how that came out is how it ended.
+    [Theory]
+    [InlineData("", "UpstreamUnreachable", 424, "The agent could not answer.")]
+    [InlineData("Hel", "UpstreamLost", 200, "The agent cannot be reached at the moment.")]
+    public async Task Answer_OfAnAgentThatFails_IsInTheAudit(string said, string reason, int status, string sentence)
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        var heard = chat.SayThen(said, answer =>
+        {
+            answer.Http.Abort();
+            return Task.CompletedTask;
+        });
+        using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
+
+        if (said.Length == 0)
+        {
+            chat.Script = answer =>
+            {
+                answer.Http.Response.StatusCode = 401;
+                return Task.CompletedTask;
+            };
+            Assert.Equal(status, (await client.SendAsync(Hello, "compatibilityMode=ai-sdk-5&stream=false")).Status);
+        }
+        else
+        {
+            using var stream = await client.StreamAsync(Hello);
+            await stream.UntilAsync(said);
+            heard.Release();
+            Assert.Equal(["text-end", "error"], await stream.RestAsync());
+        }
+
+        Assert.Equal((reason, sentence), Assert.Single(await AlgoliaClient.RowsAsync(postern, "session.ended", 1)));
+    }
+
+    // Every member of a body is optional (contract, section 3): where nothing was said there is nothing to answer, and nothing to keep.
+    [Theory]
+    [InlineData("{}")]
+    [InlineData("""{"id":"c","messages":null}""")]
+    [InlineData("""{"id":"c","messages":[]}""")]
+    public async Task Request_WithoutMessages_IsAnsweredWithNothing(string body)
+    {
+        await using var chat = await FakeChat.StartAsync();
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
+
+        using (var stream = await client.StreamAsync(body))
+        {
+            Assert.Equal(["start", "start-step", "finish-step", "finish"], await stream.RestAsync());
+        }
+        var (status, text) = await client.SendAsync(body, "compatibilityMode=ai-sdk-5&stream=false");
+        Assert.Equal((200, ""), (status, JsonElement.Parse(text).GetProperty("parts")[1].GetProperty("text").GetString()));
+        Assert.Equal(["e", "d"], (await client.SendAsync(body, "compatibilityMode=ai-sdk-4")).Text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(line => line[..1]));
+        Assert.Equal(0, chat.Count);
+        await client.EndedAsync("AgentClosed");
+    }
+
+    [Theory]
+    [InlineData("export")]
+    [InlineData("Export")]
+    public async Task Conversation_OfAnIdThatIsAnAddress_IsRefusedByName(string id)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new CompletionClient(postern, "agent_echo");
+
+        var (status, text) = await client.SendAsync($$"""{"id":"{{id}}","messages":[{"id":"m","role":"user","content":"hello"}]}""");
+
+        Assert.Equal(422, status);
+        Assert.Equal("""["body","id"]""", JsonElement.Parse(text).GetProperty("detail")[0].GetProperty("loc").GetRawText());
     }
 
     [Fact]

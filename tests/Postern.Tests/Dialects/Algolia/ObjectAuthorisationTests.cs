@@ -186,7 +186,7 @@ public class ObjectAuthorisationTests
             scene.owners["user"] = (ProjectId.Default, a, held, "bob");
             scene.owners["agent"] = (ProjectId.Default, b, elsewhere, User);
             scene.owners["project"] = (other, c, foreign, "zoe");
-            var secret = await store.UserTokenKeys.CreateAsync(ProjectId.Default, "ann's", null, [a], false, null);
+            var secret = await store.UserTokenKeys.CreateAsync(ProjectId.Default, "ann's", Core.Keys.UserTokenSecret.Create("sk-alg-"), [a], false, null);
             await Task.Delay(DirectoryFeed.Interval * 3, Cancel);
             using var client = new AlgoliaClient(scene.Postern);
             scene.token = client.Token((secret.Id, secret.Value), User);
@@ -230,7 +230,7 @@ public class ObjectAuthorisationTests
             var said = store.Conversations.AppendAsync(holder, conversation,
                 [Message.Of("q" + answer, TurnRole.User, canary, now), Message.Of(answer, TurnRole.Agent, canary, now) with { FromAgent = true }], now);
             var remembered = store.Memory.AddAsync(holder, MemoryDraft.Of(canary), now);
-            var key = store.UserTokenKeys.CreateAsync(project, "a key", null, [], false, null);
+            var key = store.UserTokenKeys.CreateAsync(project, "a key", Core.Keys.UserTokenSecret.Create("sk-alg-"), [], false, null);
             var domains = store.Domains.AddAsync(project, held, null, [RandomText.Base62(12).ToLowerInvariant() + ".example"], int.MaxValue);
             await said;
             Assert.False((await remembered).IsDenied(out _, out var memory));

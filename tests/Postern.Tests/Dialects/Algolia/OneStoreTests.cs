@@ -36,8 +36,64 @@ public sealed class OneStoreTests
         Assert.Equal(HttpStatusCode.NotFound, (await scene.SendAsync("POST", "/agent-studio/1/feedback", scene.SearchKey, body:
             $$"""{"messageId":"turn_1","agentId":"{{new AgentId(agent).Uuid}}","vote":1}""")).Status);
 
-        var vendors = (await scene.Postern.Client.GetFromJsonAsync<JsonElement>($"/v1/convai/conversations/{bound}", Cancel)).GetProperty("metadata");
-        Assert.Equal("credential", vendors.GetProperty("user_id_source").GetString());
+        // The operator sees both, and which is which.
+        var listed = (await scene.Postern.Client.GetFromJsonAsync<JsonElement>("/v1/convai/conversations?user_id=ann", Cancel)).GetProperty("conversations").EnumerateArray().ToList();
+        var users = (await scene.Postern.Client.GetFromJsonAsync<JsonElement>("/v1/convai/users", Cancel)).GetProperty("users").EnumerateArray().ToList();
+        Assert.Equal((2, 2), (listed.Count, users.Count));
+        foreach (var (id, source) in new[] { (bound, "credential"), (claimed, "client") })
+        {
+            var one = await scene.Postern.Client.GetFromJsonAsync<JsonElement>($"/v1/convai/conversations/{id}", Cancel);
+            Assert.All([one, listed.Single(row => row.GetProperty("conversation_id").GetString() == id)],
+                json => Assert.Equal(("ann", source), (json.GetProperty("user_id").GetString(), json.GetProperty("user_id_source").GetString())));
+            var user = users.Single(user => user.GetProperty("user_id_source").GetString() == source);
+            Assert.Equal(("ann", 1, id), (user.GetProperty("user_id").GetString(), user.GetProperty("conversation_count").GetInt32(), user.GetProperty("last_contact_conversation_id").GetString()));
+        }
+    }
+
+    [Theory]
+    [Trait("attack", "F1")]
+    [InlineData(null)]
+    [InlineData("xuna")]
+    public async Task Session_OfABoundUserWhoClaimsAnother_GoesOnAsTheBoundOne(string? dialect)
+    {
+        await using var scene = await StartAsync();
+        var agent = await scene.Postern.AgentAsync(dialect: dialect);
+        var path = $"/agent-studio/1/agents/{new AgentId(agent).Uuid}/conversations";
+
+        var id = await HoldAsync(scene.Postern, agent, named: "ann", claimed: "bob", "words of ann");
+
+        Assert.Equal(id, Assert.Single((await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("ann"))).Body.GetProperty("data").EnumerateArray()).GetProperty("id").GetString());
+        Assert.Equal(0, (await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("bob"))).Body.GetProperty("data").GetArrayLength());
+        var whole = await scene.Postern.Client.GetStringAsync($"/v1/convai/conversations/{id}", Cancel);
+        Assert.Contains("\"user_id\":\"ann\",\"user_id_source\":\"credential\"", whole, StringComparison.Ordinal);
+        Assert.DoesNotContain("bob", whole, StringComparison.Ordinal);
+        Assert.Equal(0, (await scene.Postern.Client.GetFromJsonAsync<JsonElement>("/v1/convai/conversations?user_id=bob", Cancel)).GetProperty("conversations").GetArrayLength());
+    }
+
+    [Fact]
+    public async Task Agent_MadeByThisVendorsCall_IsOpenedByEveryOther()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var algolia = new AlgoliaClient(postern);
+        var (status, made, _) = await algolia.SendAsync(HttpMethod.Post, "/agent-studio/1/agents", """{"name":"Shop","instructions":"Help with the shop."}""");
+        Assert.True(status == HttpStatusCode.Created, $"{made}");
+        var agent = made.GetProperty("id").GetString()!;
+        Assert.Equal(3000, (await Flow.ConnectTests.Refusal(await postern.SignedUrlAsync(agent))).Code); // a draft is nobody's yet
+        Assert.Equal(HttpStatusCode.OK, (await algolia.SendAsync(HttpMethod.Post, $"/agent-studio/1/agents/{agent}/publish")).Status);
+
+        using (var client = await TalkClient.ConnectAsync(await postern.SignedUrlAsync(agent)))
+        {
+            await client.SayAsync(TalkClient.TextOpening);
+            await client.MetadataAsync();
+        }
+        var secret = await Realtime.RealtimeClient.MintAsync(postern, $$"""{"agent_id":"{{agent}}"}""");
+        await using (var client = await Realtime.RealtimeClient.ConnectAsync(postern, secret))
+        {
+            Assert.Equal("session.created", (await client.NextAsync())!.Value.GetProperty("type").GetString());
+        }
+        using var convai = new ConvaiClient(postern);
+        var (said, answer) = await convai.PostAsync("/character/getResponse", new { userText = "hello", charID = agent }, await convai.TokenAsync());
+        Assert.Equal((200, "echo: hello"), (said, answer.GetProperty("text").GetString()));
     }
 
     [Fact]

@@ -29,11 +29,29 @@ public sealed partial class SecretKeysTests
         Assert.Matches(Value, body.GetProperty("value").GetString());
         Assert.Equal(("shop", false, false), (body.GetProperty("name").GetString(), body.GetProperty("isDefault").GetBoolean(), body.GetProperty("signerEncodesJson").GetBoolean()));
         Assert.Equal(JsonValueKind.Null, body.GetProperty("lastUsedAt").ValueKind);
-        Assert.Equal("agent_echo", Assert.Single(body.GetProperty("agentIds").EnumerateArray()).GetString());
+        Assert.Equal(UserScene.Agent, Assert.Single(body.GetProperty("agentIds").EnumerateArray()).GetString());
         Assert.Matches(Time, body.GetProperty("createdAt").GetString());
         Assert.Matches(Time, body.GetProperty("updatedAt").GetString());
         var shown = await client.SendAsync(HttpMethod.Get, $"{AlgoliaClient.Keys}/{body.GetProperty("id").GetString()}");
         Assert.Equal(body.GetRawText(), shown.Body.GetRawText());
+    }
+
+    // The vendor's clients know agents by UUIDs alone.
+    [Fact]
+    public async Task AgentIds_NamedInWhateverForm_AreShownAsUuids()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new AlgoliaClient(postern);
+        foreach (var named in new[] { "agent_echo", UserScene.Agent, UserScene.Agent.ToUpperInvariant() })
+        {
+            var key = await client.CreateKeyAsync($"\"agentIds\":[\"{named}\"]");
+            var patched = (await client.SendAsync(HttpMethod.Patch, $"{AlgoliaClient.Keys}/{key.Id}", $$"""{"agentIds":["{{named}}"]}""")).Body;
+            var shown = (await client.SendAsync(HttpMethod.Get, $"{AlgoliaClient.Keys}/{key.Id}")).Body;
+            var listed = (await client.SendAsync(HttpMethod.Get, AlgoliaClient.Keys)).Body.GetProperty("data")[0];
+            Assert.All([patched, shown, listed], body => Assert.Equal($"[\"{UserScene.Agent}\"]", body.GetProperty("agentIds").GetRawText()));
+            var answer = await client.SendAsync(HttpMethod.Get, $"/agent-studio/1/agents/{named}/conversations", headers: [(AlgoliaClient.TokenHeader, client.Token(key))]);
+            Assert.Equal(HttpStatusCode.OK, answer.Status);
+        }
     }
 
     [Fact]

@@ -137,6 +137,59 @@ public abstract class UserConversationsTests(Engine engine) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Agent_NamedInWhateverForm_IsShownAsItsUuid()
+    {
+        await scene.SayAsync("ann", "c", "q", "a");
+        foreach (var named in new[] { Agent, Agent.ToUpperInvariant(), "agent_echo" })
+        {
+            var path = $"/agent-studio/1/agents/{named}/conversations";
+            var list = (await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("ann"))).Body.GetProperty("data")[0];
+            var whole = (await scene.SendAsync("GET", path + "/c", scene.SearchKey, scene.Token("ann"))).Body;
+            var exported = (await scene.SendAsync("GET", path + "/export", scene.LogsKey)).Body[0];
+            var users = (await scene.SendAsync("GET", "/agent-studio/1/user-data/ann", scene.LogsKey)).Body.GetProperty("conversations")[0];
+            Assert.All([list, whole, exported, users], row => Assert.Equal(Agent, Text(row, "agentId")));
+        }
+    }
+
+    // Which agent a body or a query names is known to the client: so is what is wrong there.
+    [Fact]
+    public async Task AgentOfNoForm_IsRefusedWhereItStands()
+    {
+        await AssertAsync("body agentId", "Input should be a valid UUID", "POST", "/agent-studio/1/feedback", """{"messageId":"m","agentId":"shop","vote":1}""");
+        await AssertAsync("query agentIds", "Input should be a valid UUID", "GET", "/agent-studio/1/memory?agentIds=shop");
+        await AssertAsync("body agentIds", "Input should be a valid UUID", "POST", "/agent-studio/1/memory/search", """{"queries":["q"],"agentIds":["shop"]}""");
+        await AssertAsync("body agentIds", "Input should name exactly one agent", "POST", "/agent-studio/1/memory/search", $$"""{"queries":["q"],"agentIds":["{{Agent}}","{{Agent}}"]}""");
+        await AssertAsync("path agent_id", "Input should be a valid UUID", "GET", "/agent-studio/1/agents/shop/conversations");
+
+        async Task AssertAsync(string place, string problem, string method, string path, string? body = null)
+        {
+            var answer = await scene.SendAsync(method, path, TestPostern.Key, path.Contains("/memory", StringComparison.Ordinal) ? scene.Token("ann") : null, body);
+            var detail = answer.Body.GetProperty("detail")[0];
+            Assert.Equal((HttpStatusCode.UnprocessableEntity, place, problem),
+                (answer.Status, string.Join(' ', detail.GetProperty("loc").EnumerateArray().Select(part => part.GetString())), Text(detail, "msg")));
+            Assert.Equal(problem.Contains("UUID", StringComparison.Ordinal) ? "uuid_parsing" : "value_error", Text(detail, "type"));
+        }
+    }
+
+    // A tool has the vendor's name wherever its clients see it; what the store has is every dialect's.
+    [Fact]
+    public async Task MemoryTool_KeptListedAndExported_HasTheVendorsName()
+    {
+        var parts = new Server.Storage.MessageParts();
+        parts.Call("call", "memorize", """{"text":"tea"}""");
+        parts.Result("call", "memorize", """{"status":"remembered"}""", isError: false);
+        parts.Text("Noted.");
+        await scene.Store.Conversations.AppendAsync(Owner("ann"), "c", [new Server.Storage.Message("m", Server.Storage.TurnRole.Agent, parts.Take()!, scene.Now)], scene.Now);
+        const string expected = """[{"type":"tool-call","toolCallId":"call","toolName":"algolia_memorize","args":{"text":"tea"}},{"type":"tool-result","toolCallId":"call","toolName":"algolia_memorize","output":{"type":"json","value":{"status":"remembered"}}},{"type":"text","text":"Noted."}]""";
+
+        var whole = (await scene.SendAsync("GET", Conversations + "/c", scene.SearchKey, scene.Token("ann"))).Body;
+        var exported = (await scene.SendAsync("GET", Conversations + "/export", scene.LogsKey)).Body[0];
+        var users = (await scene.SendAsync("GET", "/agent-studio/1/user-data/ann", scene.LogsKey)).Body.GetProperty("conversations")[0];
+
+        Assert.All([whole, exported, users], row => Assert.Equal(expected, row.GetProperty("messages")[0].GetProperty("parts").GetRawText()));
+    }
+
+    [Fact]
     public async Task DeleteByDate_NeedsADate_AndTakesWhatBeganThen()
     {
         await scene.SayAsync("ann", "old", "q", "a");
@@ -191,7 +244,9 @@ public abstract class UserConversationsTests(Engine engine) : IAsyncLifetime
         await scene.SayAsync("ann", "c", "q", "a");
         Assert.Equal(HttpStatusCode.NotFound, (await scene.SendAsync("GET", Conversations + "/c", scene.LogsKey)).Status);
         Assert.Equal(HttpStatusCode.UnprocessableEntity, (await scene.SendAsync("PATCH", Path, scene.LogsKey, body: """{"maxRetentionDays":31}""")).Status);
-        Assert.Equal(HttpStatusCode.Forbidden, (await scene.SendAsync("PATCH", Path, scene.LogsKey, scene.Token("ann"), """{"maxRetentionDays":30}""")).Status);
+        var narrowed = await scene.SendAsync("PATCH", Path, scene.LogsKey, scene.Token("ann"), """{"maxRetentionDays":30}""");
+        Assert.Equal(HttpStatusCode.Forbidden, narrowed.Status);
+        Assert.StartsWith("This is no single user's: send it without X-Algolia-Secure-User-Token", narrowed.Message, StringComparison.Ordinal);
         Assert.Equal("""{"maxRetentionDays":0}""", (await scene.SendAsync("PATCH", Path, scene.LogsKey, body: "{}")).Text);
     }
 

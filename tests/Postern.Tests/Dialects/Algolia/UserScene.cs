@@ -71,7 +71,7 @@ internal sealed class UserScene : IAsyncDisposable
         var scene = new UserScene(postern, database, Store.Open(options!, postern.Clock));
         scene.SearchKey = await scene.KeyAsync(Scopes.Converse);
         scene.LogsKey = await scene.KeyAsync(Scopes.ConversationsRead);
-        scene.userKey = await scene.Store.UserTokenKeys.CreateAsync(ProjectId.Default, "test", null, [], false, null);
+        scene.userKey = await scene.Store.UserTokenKeys.CreateAsync(ProjectId.Default, "test", Core.Keys.UserTokenSecret.Create("sk-alg-"), [], false, null);
         // A change of another process is seen within the feed's interval.
         await UntilAsync(async () => (await scene.SendAsync("GET", Conversations, scene.LogsKey, scene.Token("ann"))).Status == HttpStatusCode.OK);
         return scene;

@@ -133,6 +133,45 @@ public sealed class UserTokenTests
         Assert.Contains((await AccessTests.RawAsync(postern, [.. request, Line(token + "\u00ff")])).Status, new[] { 400, 401 });
     }
 
+    // Passed over, a genuine token would leave the request anonymous, or with all that the key may do.
+    [Theory]
+    [Trait("attack", "A20")]
+    [Trait("attack", "B17")]
+    [InlineData("GET", AlgoliaClient.Keys + "?")]
+    [InlineData("GET", "/agent-studio/1/agents/agent_echo/conversations?limit=1&")]
+    [InlineData("GET", "/agent-studio/1/user-data/alice?")]
+    [InlineData("POST", "/agent-studio/1/agents/agent_echo/completions?compatibilityMode=ai-sdk-5&")]
+    public async Task Token_InTheQuery_IsRefusedWithTheHeadersNameAndNotKept(string method, string path)
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new AlgoliaClient(postern);
+        var token = client.Token(await client.CreateKeyAsync());
+        foreach (var name in new[] { AlgoliaClient.TokenHeader, "x-algolia-secure-user-token" })
+        {
+            foreach (var text in new[] { token, "", $"{token}&{name}={token}" })
+            {
+                var (status, body, _) = await client.SendAsync(new HttpMethod(method), $"{path}{name}={text}", """{"messages":[{"role":"user","content":"hello"}]}""");
+                Assert.Equal(HttpStatusCode.Unauthorized, status);
+                Assert.Contains("header X-Algolia-Secure-User-Token, never from the query", body.GetProperty("message").GetString(), StringComparison.Ordinal);
+            }
+        }
+        Assert.All(await AlgoliaClient.RefusalsAsync(postern, 6), refusal => Assert.Equal(("CredentialMalformed", "user token: in the query"), refusal));
+    }
+
+    [Fact]
+    public async Task Token_WhereNoSingleUserIsConcerned_IsRefusedWithWhatToLeaveOut()
+    {
+        await using var postern = await TestPostern.StartAsync();
+        using var client = new AlgoliaClient(postern);
+        var token = client.Token(await client.CreateKeyAsync());
+        foreach (var path in new[] { AlgoliaClient.Keys, "/agent-studio/1/agents", "/agent-studio/1/agents/agent_echo/allowed-domains" })
+        {
+            var (status, body, _) = await client.SendAsync(HttpMethod.Get, path, headers: [(AlgoliaClient.TokenHeader, token)]);
+            Assert.Equal(HttpStatusCode.Forbidden, status);
+            Assert.StartsWith("This is no single user's: send it without X-Algolia-Secure-User-Token", body.GetProperty("message").GetString(), StringComparison.Ordinal);
+        }
+    }
+
     [Fact]
     [Trait("attack", "A19")]
     public async Task Credentials_InEachOthersPlace_AreRefused()

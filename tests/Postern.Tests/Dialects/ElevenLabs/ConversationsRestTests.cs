@@ -38,7 +38,7 @@ public class ConversationsRestTests(SharedPostern shared) : IClassFixture<Shared
         var metadata = whole.GetProperty("metadata");
         Assert.Equal("signed_url", metadata.GetProperty("authorization_method").GetString());
         Assert.Equal("User ended conversation", metadata.GetProperty("termination_reason").GetString());
-        Assert.Equal("client", metadata.GetProperty("user_id_source").GetString());
+        Assert.Equal("client", whole.GetProperty("user_id_source").GetString());
         Assert.Equal(JsonValueKind.Null, metadata.GetProperty("error").ValueKind);
         Assert.Equal(1, metadata.GetProperty("feedback").GetProperty("likes").GetInt32());
         Assert.True(metadata.GetProperty("text_only").GetBoolean());
@@ -178,6 +178,20 @@ public class ConversationsRestTests(SharedPostern shared) : IClassFixture<Shared
         using var answer = await Postern.Client.GetAsync($"/v1/convai/conversations/{id}/audio", Cancel);
         Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
         Assert.Contains("sound is not recorded, the transcript is", await answer.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task SummaryAndOtherFormats_AreNotServed_AndSaySo()
+    {
+        var id = await HoldAsync(await TalkClient.CreateAgentAsync(Postern));
+        using var summary = await Postern.Client.GetAsync($"/v1/convai/conversations/{id}/summary", Cancel);
+        Assert.Equal(404, (int)summary.StatusCode);
+        Assert.Equal("summary_not_found", (await summary.Content.ReadFromJsonAsync<JsonElement>(Cancel)).GetProperty("detail").GetProperty("status").GetString());
+        using var other = await Postern.Client.GetAsync($"/v1/convai/conversations/{id}?format=opentelemetry", Cancel);
+        Assert.Equal(422, (int)other.StatusCode);
+        Assert.Contains("Input should be one of: json", await other.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+        using var known = await Postern.Client.GetAsync($"/v1/convai/conversations/{id}?format=json", Cancel);
+        Assert.Equal(200, (int)known.StatusCode);
     }
 
     [Fact]

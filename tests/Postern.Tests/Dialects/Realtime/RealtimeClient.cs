@@ -37,9 +37,17 @@ internal sealed class RealtimeClient(ClientWebSocket socket) : IAsyncDisposable
     }
 
     /// <summary>Opens the WebSocket with a bearer or with subprotocols.</summary>
-    public static async Task<RealtimeClient> ConnectAsync(TestPostern postern, string? bearer = null, string query = "", string? origin = null, params string[] protocols)
+    public static async Task<RealtimeClient> ConnectAsync(TestPostern postern, string? bearer = null, string query = "", string? origin = null, params string[] protocols) =>
+        await ConnectAsync(postern, bearer, query, origin, user: null, protocols);
+
+    /// <summary>As above, naming the user as OpenAI's clients do.</summary>
+    public static async Task<RealtimeClient> ConnectAsync(TestPostern postern, string? bearer, string query, string? origin, string? user, string[] protocols)
     {
         var socket = new ClientWebSocket();
+        if (user is not null)
+        {
+            socket.Options.SetRequestHeader("OpenAI-Safety-Identifier", user);
+        }
         if (bearer is not null)
         {
             socket.Options.SetRequestHeader("Authorization", $"Bearer {bearer}");

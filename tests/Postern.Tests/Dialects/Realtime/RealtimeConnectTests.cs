@@ -28,6 +28,22 @@ public class RealtimeConnectTests
         Assert.All(events, one => Assert.NotEmpty(one.GetProperty("event_id").GetString()!));
     }
 
+    // Of a client's own word and the mint's, the mint's holds; whoever holds the key itself is believed.
+    [Theory]
+    [InlineData("ann", "bob", "ann")]
+    [InlineData("ann", null, "ann")]
+    [InlineData(null, "bob", null)]
+    [InlineData("key", "bob", "bob")]
+    public async Task User_IsWhomTheCredentialNames(string? minted, string? claimed, string? user)
+    {
+        await using var postern = await TestPostern.StartAsync(RealtimeMintTests.WithModels);
+        var bearer = minted == "key" ? TestPostern.Key : await MintAsync(postern, $$"""{"agent_id":"agent_echo"{{(minted is null ? "" : $",\"user_id\":\"{minted}\"")}}}""");
+        await using var client = await ConnectAsync(postern, bearer, "?agent_id=agent_echo", null, claimed, []);
+        await client.OneAsync("session.created");
+        var sessions = System.Text.Json.JsonElement.Parse(await postern.Client.GetStringAsync("/api/sessions", TestContext.Current.CancellationToken)).GetProperty("sessions");
+        Assert.Equal(user, Assert.Single(sessions.EnumerateArray()).GetProperty("subject").GetString());
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("?agent_id=agent_echo")]

@@ -57,6 +57,15 @@ public class RealtimeMintTests
     [InlineData("""{"max_session_duration_seconds":0}""", "max_session_duration_seconds", "between 1 and")]
     [InlineData("""{"single_use":"yes"}""", "single_use", "wrong type")]
     [InlineData("""{"user_id":"a","session":{"user_id":"b"}}""", "user_id", "twice")]
+    [InlineData("""{"user_id":"a","subject":"b"}""", "user_id", "twice")]
+    [InlineData("""{"user":"a","session":{"subject":"b"}}""", "user_id", "twice")]
+    [InlineData("""{"agent_id":"agent_echo","agent":"agent_other"}""", "agent_id", "twice")]
+    [InlineData("""{"max_duration_seconds":60,"max_session_duration_seconds":61}""", "max_session_duration_seconds", "twice")]
+    [InlineData("""{"max_duration_seconds":"60"}""", "max_session_duration_seconds", "wrong type")]
+    [InlineData("""{"origins":"a.example"}""", "allowed_origins", "wrong type")]
+    [InlineData("""{"uses":0}""", "uses", "at least 1")]
+    [InlineData("""{"uses":2,"single_use":true}""", "uses", "Contradicts single_use")]
+    [InlineData("""{"uses":1,"session":{"single_use":false}}""", "uses", "Contradicts single_use")]
     [InlineData("""{"fixed":["tools"]}""", "fixed", "does not set")]
     [InlineData("""{"session":{"voice":"a","audio":{"output":{"voice":"b"}}}}""", "session", "twice")]
     public async Task Mint_WrongMember_IsA400ThatNamesIt(string body, string param, string words)
@@ -90,6 +99,21 @@ public class RealtimeMintTests
         Assert.False(answer.GetProperty("session").TryGetProperty("user_id", out _));
         Assert.Equal(400, (await AnswerAsync(postern, """{"user_id":"ann"}""", headers: ("OpenAI-Safety-Identifier", "bob"))).Status);
         Assert.Equal(400, (await AnswerAsync(postern, """{"single_use":false}""", headers: ("Postern-Single-Use", "true"))).Status);
+    }
+
+    [Fact]
+    public async Task Mint_NamesOfPosternsOwnApi_MeanTheSameHere()
+    {
+        await using var postern = await TestPostern.StartAsync(WithModels);
+        var (status, answer) = await AnswerAsync(postern,
+            """{"agent":"agent_echo","subject":"ann","uses":2,"session":{"user":"ann","max_duration_seconds":60,"origins":["app.example"],"instructions":"x"}}""", headers: ("Postern-Uses", "2"));
+        Assert.Equal(200, status);
+        Assert.All(["user", "origins", "max_duration_seconds"], name => Assert.False(answer.GetProperty("session").TryGetProperty(name, out _)));
+
+        using var inspected = await postern.Client.GetAsync($"/v1/credentials/{answer.GetProperty("session").GetProperty("id").GetString()!["sess_".Length..]}", TestContext.Current.CancellationToken);
+        var grant = JsonElement.Parse(await inspected.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(("ann", 2, 60, "app.example"), (grant.GetProperty("subject").GetString(), grant.GetProperty("uses").GetInt32(),
+            grant.GetProperty("max_duration_seconds").GetInt32(), grant.GetProperty("origins")[0].GetString()));
     }
 
     [Fact]
