@@ -47,7 +47,7 @@ export async function startPostern({
   data ??= mkdtempSync(join(tmpdir(), 'postern-e2e-'));
   const child = spawn('dotnet',
     [posternDll(), 'serve', '--http', '127.0.0.1:0', '--https', '127.0.0.1:0', '--data', data, ...args],
-    { cwd: data, env: { ...process.env, POSTERN_API_KEY: apiKey, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    { cwd: data, env: { ...process.env, POSTERN_WATCH_SOCKET_THREADS: '1', POSTERN_API_KEY: apiKey, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   alive.add(child);
 
   let output = '';

@@ -98,7 +98,7 @@ internal sealed class FramePump(
             var scan = scanner.Look(piece.Span, now, stopAtEdge);
             if (owns)
             {
-                var written = scan.Pass == 0 || await (hold is null ? TryWriteAsync(piece[..scan.Pass], now) : TryWriteHeldAsync(hold, piece[..scan.Pass], now));
+                var written = scan.Pass == 0 || await (hold is null ? TryWriteLastAsync(piece[..scan.Pass], now, scan.Close) : TryWriteHeldAsync(hold, piece[..scan.Pass], now, scan.Close));
                 if (written) traffic.Passed(scan.Frames, scan.Pass);
                 Leave(written ? scan.Close : null, written);
                 if (!written) session.DestinationLost(this);
@@ -126,12 +126,19 @@ internal sealed class FramePump(
         return true;
     }
 
-    private async ValueTask<bool> TryWriteHeldAsync(MessageHold hold, ReadOnlyMemory<byte> bytes, long now)
+    // Who closes first is known before the close is passed on: the other side's answer may be back before the write has returned.
+    private ValueTask<bool> TryWriteLastAsync(ReadOnlyMemory<byte> bytes, long now, CloseFrame? close)
+    {
+        if (close is { } first) session.Closed(this, first);
+        return TryWriteAsync(bytes, now);
+    }
+
+    private async ValueTask<bool> TryWriteHeldAsync(MessageHold hold, ReadOnlyMemory<byte> bytes, long now, CloseFrame? close)
     {
         hold.Append(bytes.Span);
         while (await hold.NextAsync() is { IsEmpty: false } judged)
         {
-            if (!await TryWriteAsync(judged, now)) return false;
+            if (!await TryWriteLastAsync(judged, now, Frames.IsClose(judged.Span) ? close : null)) return false;
         }
         return true;
     }

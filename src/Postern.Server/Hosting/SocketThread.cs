@@ -1,5 +1,3 @@
-using Microsoft.AspNetCore.Builder;
-
 namespace Postern.Server.Hosting;
 
 /// <summary>
@@ -30,13 +28,13 @@ internal sealed class SocketThread
     public static void Use(IApplicationBuilder app) => app.Use((context, next) =>
         context.GetEndpoint()?.Metadata.GetMetadata<SocketThread>() is null ? LeaveAsync(context, next) : next(context));
 
-    /// <summary>Set by tests: what would block such a thread fails instead.</summary>
-    public static bool IsWatched { get; set; }
+    // Set for the servers that tests start: what would block such a thread then fails instead.
+    private static readonly bool Watched = Environment.GetEnvironmentVariable("POSTERN_WATCH_SOCKET_THREADS") == "1";
 
     /// <summary>Said by what may block, before it does.</summary>
     public static void MustNotBe()
     {
-        if (IsWatched && Thread.CurrentThread.Name == Name)
+        if (Watched && Thread.CurrentThread.Name == Name)
         {
             throw new InvalidOperationException("This may block, and would stop other sockets: leave their thread first.");
         }

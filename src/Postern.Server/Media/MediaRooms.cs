@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using Postern.Core.Agents;
 using Postern.Server.Flow;
 using Postern.Server.Observability;

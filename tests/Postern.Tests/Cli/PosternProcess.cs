@@ -26,6 +26,7 @@ internal sealed class PosternProcess : IAsyncDisposable
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "postern.dll"));
         foreach (var word in words) start.ArgumentList.Add(word);
         foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("POSTERN", StringComparison.OrdinalIgnoreCase)).ToList()) start.Environment.Remove(name);
+        start.Environment["POSTERN_WATCH_SOCKET_THREADS"] = "1";
         foreach (var (name, value) in environment) start.Environment[name] = value;
         return new PosternProcess(Process.Start(start)!);
     }

@@ -25,11 +25,13 @@ internal sealed class ServerProcess : IDisposable
     /// <summary>Such as <c>http://127.0.0.1:40123</c>.</summary>
     public string Address { get; private set; } = "";
 
+    public int Id => process.Id;
+
     /// <summary>From the start of the process until it said that it is ready.</summary>
     public TimeSpan ReadyAfter { get; private set; }
 
     /// <summary>Starts it over a folder and waits until it is ready.</summary>
-    public static async Task<ServerProcess> StartAsync(string folder, string? database, string? secretsKey = null)
+    public static async Task<ServerProcess> StartAsync(string folder, string? database, string? secretsKey = null, params (string Name, string Value)[] settings)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = folder };
         foreach (var argument in new[] { typeof(PosternOptions).Assembly.Location, "serve", "--http", "127.0.0.1:0", "--https", "off", "--data", folder })
@@ -39,6 +41,11 @@ internal sealed class ServerProcess : IDisposable
         start.Environment["POSTERN_API_KEY"] = Key;
         start.Environment["POSTERN__LOG__LEVEL"] = "error";
         start.Environment["POSTERN__LIMITS__REFUSALSPERADDRESSPERMINUTE"] = "1000000";
+        start.Environment["POSTERN_WATCH_SOCKET_THREADS"] = "1";
+        foreach (var (name, value) in settings)
+        {
+            start.Environment[name] = value;
+        }
         if (secretsKey is not null)
         {
             start.Environment["POSTERN__SECRETS__KEY"] = secretsKey;

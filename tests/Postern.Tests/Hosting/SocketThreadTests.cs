@@ -1,9 +1,9 @@
 using System.Net;
-using System.Net.Sockets;
+using System.Net.Http.Json;
 using System.Text;
-using Postern.Core.Sessions;
+using System.Text.Json;
 using Postern.Server.Flow;
-using Postern.Server.Hosting;
+using Postern.Tests.Durability;
 using Postern.Tests.Flow;
 
 namespace Postern.Tests.Hosting;
@@ -12,28 +12,14 @@ namespace Postern.Tests.Hosting;
 public class SocketThreadTests
 {
     [Fact]
-    public async Task SocketEvent_IsHandledWhereItComes_AndLeavesForThePoolBeforeWhatMayBlock()
+    public async Task Server_HandlesSocketsInPlace_OnAThreadForEachProcessor()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        using var client = new TcpClient();
-        await client.ConnectAsync((IPEndPoint)listener.LocalEndpoint, TestContext.Current.CancellationToken);
-        using var server = await listener.AcceptSocketAsync(TestContext.Current.CancellationToken);
-        var reading = ReadAsync(new NetworkStream(server));
-        client.Client.Send([1]);
-        var (inPlace, refused, left) = await reading;
-        Assert.True(inPlace, "The runtime no longer calls in place what waits for a socket: the relay has become slow.");
-        Assert.True(refused);
-        Assert.True(left);
-
-        static async Task<(bool InPlace, bool Refused, bool Left)> ReadAsync(Stream stream)
-        {
-            await stream.ReadExactlyAsync(new byte[1]);
-            var inPlace = !Thread.CurrentThread.IsThreadPoolThread;
-            var refused = Record.Exception(() => SocketThread.MustNotBe()) is InvalidOperationException;
-            await SocketThread.LeaveAsync();
-            return (inPlace, refused, Thread.CurrentThread.IsThreadPoolThread);
-        }
+        Assert.SkipUnless(OperatingSystem.IsLinux() && Environment.ProcessorCount > 1, "Seen by its threads in /proc, on more than one processor.");
+        using var folder = new TemporaryFolder();
+        using var postern = await ServerProcess.StartAsync(folder.Path, null);
+        var threads = Directory.GetDirectories($"/proc/{postern.Id}/task").Count(static task => File.ReadAllText(task + "/comm").StartsWith(".NET Sockets", StringComparison.Ordinal));
+        // The runtime has that many only where it calls in place what waits for a socket: otherwise the relay has become slow.
+        Assert.Equal(Environment.ProcessorCount, threads);
     }
 
     [Fact]
@@ -41,20 +27,21 @@ public class SocketThreadTests
     {
         var ct = TestContext.Current.CancellationToken;
         await using var upstream = new StubUpstream();
-        await using var postern = await TestPostern.StartAsync((folder, https) =>
-        {
-            var options = TestPostern.Options(folder, https);
-            (options.Sessions.MaxFramesPerSecond, options.Sessions.MaxMessageBytes) = (100_000, 1 << 20);
-            return options;
-        });
-        var agent = await postern.AgentAsync(upstream: upstream.Url);
+        using var folder = new TemporaryFolder();
+        using var postern = await ServerProcess.StartAsync(folder.Path, null, null,
+            ("POSTERN__SESSIONS__MAXFRAMESPERSECOND", "100000"), ("POSTERN__SESSIONS__MAXMESSAGEBYTES", "1048576"), ("POSTERN__AGENTS__ALLOWPRIVATEUPSTREAMS", "true"));
+        using var http = new HttpClient { BaseAddress = new Uri(postern.Address) };
+        http.DefaultRequestHeaders.Add("xi-api-key", ServerProcess.Key);
+        using var relayed = await http.PutAsync("/api/agents/agent_echo/upstream", TestPostern.Json($$"""{"kind":"relay","url":"{{upstream.Url}}"}"""), ct);
+        Assert.Equal(HttpStatusCode.OK, relayed.StatusCode);
         var frame = Wire.Bytes(Opcode.Binary, new byte[1 << 20]);
         using var over = new CancellationTokenSource();
         var (threads, ends) = (new List<Thread>(), new List<Wire>());
         // More of them than there are threads for sockets.
         for (var i = 0; i < 2 * Environment.ProcessorCount; i++)
         {
-            var url = await postern.SignedUrlAsync(agent);
+            var minted = await http.GetFromJsonAsync<JsonElement>("/v1/convai/conversation/get-signed-url?agent_id=agent_echo", ct);
+            var url = minted.GetProperty("signed_url").GetString()!;
             var taken = upstream.OpenAsync();
             var client = await Wire.DialAsync(new Uri(url).Port);
             await client.SendAsync(Encoding.ASCII.GetBytes(Wire.Opening().Replace("GET / ", $"GET {new Uri(url).PathAndQuery} ", StringComparison.Ordinal)));
@@ -66,7 +53,7 @@ public class SocketThreadTests
         for (var i = 0; i < 20; i++)
         {
             using var fresh = new HttpClient { Timeout = TimeSpan.FromSeconds(30) };
-            using var answer = await fresh.GetAsync(postern.Http + "/health/live", ct);
+            using var answer = await fresh.GetAsync(postern.Address + "/health/live", ct);
             Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         }
         await over.CancelAsync();
@@ -75,6 +62,13 @@ public class SocketThreadTests
             await end.DisposeAsync();
         }
         threads.ForEach(static thread => thread.Join());
+    }
+
+    private sealed class TemporaryFolder : IDisposable
+    {
+        public string Path { get; } = Directory.CreateTempSubdirectory("postern-test-").FullName;
+
+        public void Dispose() => Directory.Delete(Path, recursive: true);
     }
 
     private static Thread Flood(Stream stream, byte[] frame, CancellationToken ct) => Start(() =>
