@@ -62,8 +62,15 @@ internal static class Upstream
         try
         {
             var socket = await DialAsync(address.Host, address.Port, target.AllowPrivateAddresses, time.Token);
-            stream = address.Tls ? new PooledStream(socket) : new SocketStream(socket);
-            if (address.Tls) stream = await SecureAsync(stream, address, target, time.Token);
+            if (address.Tls)
+            {
+                await SocketThread.LeaveAsync();
+                stream = await SecureAsync(new PooledStream(socket), address, target, time.Token);
+            }
+            else
+            {
+                stream = new SocketStream(socket);
+            }
             return await OpenAsync(stream, address, target, time.Token);
         }
         catch (Exception e)

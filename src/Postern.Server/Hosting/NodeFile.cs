@@ -66,6 +66,10 @@ internal sealed class NodeFile : IDisposable
 
     public void Dispose()
     {
+        if (!file.CanRead)
+        {
+            return;
+        }
         File.Delete(Addresses(folder));
         file.Dispose();
     }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Postern.Server.Hosting;
 
 /// <summary>
@@ -19,7 +21,7 @@ internal sealed class SocketThread
     }
 
     /// <summary>What follows goes on in the pool.</summary>
-    public static ValueTask LeaveAsync() => Thread.CurrentThread.IsThreadPoolThread ? default : YieldAsync();
+    public static Leaving LeaveAsync() => default;
 
     /// <summary>Has the runtime call what waits for a socket at once. Before the process has its first one; an environment that says otherwise is obeyed.</summary>
     public static void HandleInPlace() => Environment.SetEnvironmentVariable(InPlace, Environment.GetEnvironmentVariable(InPlace) ?? "1");
@@ -40,11 +42,28 @@ internal sealed class SocketThread
         }
     }
 
-    private static async ValueTask YieldAsync() => await Task.Yield();
-
     private static async Task LeaveAsync(HttpContext context, RequestDelegate next)
     {
         await LeaveAsync();
         await next(context);
+    }
+
+    /// <summary>
+    /// Awaited where the thread is to be left, and by nobody in between: of a task that completes at once in the pool its caller would
+    /// notice nothing, and stay.
+    /// </summary>
+    public readonly struct Leaving : ICriticalNotifyCompletion
+    {
+        public bool IsCompleted => Thread.CurrentThread.IsThreadPoolThread;
+
+        public Leaving GetAwaiter() => this;
+
+        public void GetResult()
+        {
+        }
+
+        public void OnCompleted(Action continuation) => ThreadPool.QueueUserWorkItem(static go => go(), continuation, preferLocal: false);
+
+        public void UnsafeOnCompleted(Action continuation) => ThreadPool.UnsafeQueueUserWorkItem(static go => go(), continuation, preferLocal: false);
     }
 }

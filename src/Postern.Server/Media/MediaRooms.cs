@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using Postern.Core.Agents;
 using Postern.Server.Flow;
+using Postern.Server.Hosting;
 using Postern.Server.Observability;
 
 namespace Postern.Server.Media;
@@ -57,6 +58,10 @@ internal sealed class MediaRooms(PosternOptions options, ILogger<MediaRooms> log
         };
     }
 
-    private static async ValueTask<Stream> DialAsync(SocketsHttpConnectionContext context, PosternOptions options, CancellationToken ct) =>
-        new Flow.PooledStream(await Flow.Upstream.DialAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, options.Agents.AllowPrivateUpstreams, ct));
+    private static async ValueTask<Stream> DialAsync(SocketsHttpConnectionContext context, PosternOptions options, CancellationToken ct)
+    {
+        var socket = await Flow.Upstream.DialAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, options.Agents.AllowPrivateUpstreams, ct);
+        await SocketThread.LeaveAsync();
+        return new PooledStream(socket);
+    }
 }

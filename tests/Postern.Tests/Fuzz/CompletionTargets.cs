@@ -24,7 +24,7 @@ internal sealed class CompletionBodies : Target
             Require(Refusals.Answer(denial).Status == 422, $"status {Refusals.Answer(denial).Status} for {denial.Reason}");
             return;
         }
-        Require(completion.Conversation.Count > 0, "nothing to answer");
+        Require(completion.Conversation.Count > 0 || SaysNothing(input), "nothing to answer");
         Require(completion.Id is null || ClientId.IsValid(completion.Id), "an id that is none");
         foreach (var message in completion.Messages)
         {
@@ -32,5 +32,12 @@ internal sealed class CompletionBodies : Target
             using var parts = JsonDocument.Parse(message.Parts);
             Require(message.Text is not null && parts.RootElement.ValueKind == JsonValueKind.Array, "parts that cannot be read back");
         }
+    }
+
+    // A request without messages is allowed, and answered with nothing.
+    private static bool SaysNothing(ReadOnlySpan<byte> input)
+    {
+        using var body = JsonDocument.Parse(input.ToArray());
+        return !body.RootElement.TryGetProperty("messages", out var messages) || messages is { ValueKind: JsonValueKind.Null } || messages.GetArrayLength() == 0;
     }
 }

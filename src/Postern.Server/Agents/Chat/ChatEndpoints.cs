@@ -6,6 +6,7 @@ using System.Security.Authentication;
 using System.Text.Json;
 using Postern.Core;
 using Postern.Server.Flow;
+using Postern.Server.Hosting;
 using Upstream = Postern.Core.Agents.Upstream;
 
 namespace Postern.Server.Agents.Chat;
@@ -146,6 +147,7 @@ internal sealed class ChatEndpoints : IDisposable
             socket.Dispose();
             throw new UpstreamException(UpstreamFailure.AddressForbidden, "A chat endpoint on the open internet is reached by https:// only: its key would travel in the clear.");
         }
+        await SocketThread.LeaveAsync();
         return new PooledStream(socket);
     }
 }
