@@ -85,7 +85,7 @@ internal sealed class AdminAccess(Core.Directory directory, LiveSessions live, R
 
     private Task RefuseAsync(HttpContext context, Denial denial)
     {
-        if (limiter.Exceeds(context.Connection.RemoteIpAddress))
+        if (limiter.Exceeds(context.Connection.RemoteIpAddress, denial))
         {
             context.Response.Headers.RetryAfter = $"{limiter.RetryAfter}";
             return Problem.WriteAsync(context, StatusCodes.Status429TooManyRequests, "Too many refused requests from this address: try again in a minute.");

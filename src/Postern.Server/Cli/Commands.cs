@@ -30,7 +30,7 @@ internal static class Commands
         new("conversations keep", ["DAYS"], ["--project"], "Says how long a project keeps conversations: 30, 60 or 90 days after they were last active, or 0 for not at all.", ConversationCommands.KeepAsync),
         new("projects create", ["PROJECT"], [], "Makes a project: agents, keys and conversations of its own.", ProjectCommands.CreateAsync),
         new("projects list", [], [], "Lists the projects.", ProjectCommands.ListAsync),
-        new("projects set-defaults", ["PROJECT"], ["--dialect", "--access", "--lock-session"], "Says which vendor a project's new agents speak (elevenlabs, xuna), who may open one that says nothing about access (private, public), and whether all that a client secret is minted with is fixed without being marked (yes, no); what is left out is as in the settings.", ProjectCommands.SetDefaultsAsync),
+        new("projects set-defaults", ["PROJECT"], ["--dialect", "--access", "--lock-session"], "Says which vendor a project's new agents speak (elevenlabs, xuna), who may open one that says nothing about access (private, public), and whether all that a client secret is minted with is fixed without being marked (yes, no). What is left out stays; settings takes one back to what the settings say.", ProjectCommands.SetDefaultsAsync),
         new("try", [], [], "Prints a link to the page on which one talks to the demo agent; it works once, within 24 hours.", TryCommand.RunAsync),
         new("check-config", [], ["--document"], "Reads every setting and says whether the server would start; --document markdown writes docs/configuration.md.", OtherCommands.CheckConfigAsync),
         new("migrate", [], [], "Brings the database up to this version's schema.", OtherCommands.MigrateAsync),

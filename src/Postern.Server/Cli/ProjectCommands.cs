@@ -7,6 +7,9 @@ namespace Postern.Server.Cli;
 /// <summary>Projects: make them, list them, say what holds for their new agents and their mints.</summary>
 internal static class ProjectCommands
 {
+    private const string Settings = "settings";
+    private const string AsInSettings = "as in the settings";
+
     public static async Task<int> CreateAsync(CommandContext context)
     {
         var project = new ProjectId(context.Line.Arguments[0]);
@@ -43,26 +46,36 @@ internal static class ProjectCommands
     public static async Task<int> SetDefaultsAsync(CommandContext context)
     {
         var project = new ProjectId(context.Line.Arguments[0]);
-        var defaults = new ProjectDefaults(Read(context, "--dialect", "Agents:DefaultDialect"), Read(context, "--access", "Agents:DefaultAccess"), context.Line.Flag("--lock-session"));
+        var (dialect, access, all) = (Read(context, "--dialect", "Agents:DefaultDialect"), Read(context, "--access", "Agents:DefaultAccess"), Given(context, "--lock-session") ? context.Line.Flag("--lock-session") : null);
         await using var store = context.OpenStore();
+        // What was not named stays: a lock is not dropped by a word about something else.
+        var former = store.Agents.ReadDefaults(project);
+        var defaults = new ProjectDefaults(
+            context.Line.Option("--dialect") is null ? former.Dialect : dialect,
+            context.Line.Option("--access") is null ? former.Access : access,
+            context.Line.Option("--lock-session") is null ? former.LockSession : all);
         if (!await store.Agents.SetDefaultsAsync(project, defaults))
         {
             throw Unknown(project);
         }
-        context.Write($"New agents of {project}: dialect {defaults.Dialect ?? "as in the settings"}, access {defaults.Access ?? "as in the settings"}. Those that exist are as they were. "
-            + $"What a client secret is minted with is fixed without being marked: {context.Line.Option("--lock-session") ?? "as in the settings"}.",
+        context.Write($"New agents of {project}: dialect {defaults.Dialect ?? AsInSettings}, access {defaults.Access ?? AsInSettings}. Those that exist are as they were. "
+            + $"What a client secret is minted with is fixed without being marked: {defaults.LockSession switch { true => "yes", false => "no", null => AsInSettings }}.",
             ("project", project), ("dialect", defaults.Dialect), ("access", defaults.Access), ("lock_session", defaults.LockSession));
         return 0;
     }
 
+    // Given, and not to be taken back to what the settings say.
+    private static bool Given(CommandContext context, string option) => context.Line.Option(option) is { } text && text != Settings;
+
     // The words are those of the setting that the project stands before.
     private static string? Read(CommandContext context, string option, string setting)
     {
-        if (context.Line.Option(option) is not { } text)
+        if (!Given(context, option))
         {
             return null;
         }
         var words = Setting.All.First(one => one.Name == setting).Facts.OneOf!.Split(',');
-        return words.Contains(text, StringComparer.Ordinal) ? text : throw new RefusedException($"{option} is one of: {string.Join(", ", words)}.", RefusedException.Usage);
+        return words.Contains(context.Line.Option(option), StringComparer.Ordinal) ? context.Line.Option(option)
+            : throw new RefusedException($"{option} is one of: {string.Join(", ", words)}, {Settings}.", RefusedException.Usage);
     }
 }

@@ -46,7 +46,7 @@ internal sealed class CompletionEndpoint(
             : await gate.AdmitAsync(connect);
         if (decision.IsDenied(out denial, out var session))
         {
-            await HttpAnswers.WriteAsync(context, route.Refuse(limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
+            await HttpAnswers.WriteAsync(context, route.Refuse(limiter.Exceeds(context.Connection.RemoteIpAddress, denial) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
             return;
         }
         await turns.HoldAsync(context, session, leash => TurnAsync(context, route, wire, session, leash));

@@ -24,7 +24,7 @@ internal sealed class ConnectEndpoint(
     {
         foreach (var path in dialect.Conversations)
         {
-            routes.Map(path, ExactPath.Only(path, context => AnswerAsync(context, dialect))).WithMetadata(SocketThread.Stays);
+            routes.Map(path, ExactPath.Only(path, context => AnswerAsync(context, dialect)));
         }
     }
 
@@ -101,7 +101,7 @@ internal sealed class ConnectEndpoint(
                 ? gate.Refuse(denial, request.Address, clock.GetUtcNow())
                 : await gate.AdmitAsync(connect);
         }
-        catch (StorageException)
+        catch (Exception e) when (e is StorageException or System.Data.Common.DbException)
         {
             return new Denial(DenialReason.Unavailable); // an outage denies
         }
@@ -147,6 +147,7 @@ internal sealed class ConnectEndpoint(
 
     private async Task<SessionEnd> TalkAsync(SocketDialect dialect, Session session, Stream client, Leash leash, SessionActivity activity)
     {
+        await SocketThread.LeaveAsync();
         using var socket = WebSocket.CreateFromStream(new ScannedStream(client, leash, limits, clock), new WebSocketCreationOptions
         {
             IsServer = true, KeepAliveInterval = TimeSpan.FromSeconds(15), KeepAliveTimeout = TimeSpan.FromSeconds(15),

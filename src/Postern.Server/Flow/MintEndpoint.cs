@@ -18,11 +18,11 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
     {
         foreach (var route in dialect.Mints)
         {
-            routes.MapMethods(route.Path, [route.Method], ExactPath.Only(route.Path, context => MintAsync(context, dialect, route))).WithMetadata(SocketThread.Stays);
+            routes.MapMethods(route.Path, [route.Method], ExactPath.Only(route.Path, context => MintAsync(context, dialect, route)));
         }
         foreach (var route in dialect.Changes)
         {
-            routes.MapMethods(route.Path, [route.Method], context => ChangeAsync(context, dialect, route)).WithMetadata(SocketThread.Stays);
+            routes.MapMethods(route.Path, [route.Method], context => ChangeAsync(context, dialect, route));
         }
     }
 
@@ -78,7 +78,7 @@ internal sealed class MintEndpoint(CredentialMint mint, Core.Directory directory
     }
 
     private Task RefuseAsync(HttpContext context, Dialect dialect, Denial denial) => HttpAnswers.WriteAsync(context, dialect.Refuse(
-        limiter.Exceeds(context.Connection.RemoteIpAddress) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
+        limiter.Exceeds(context.Connection.RemoteIpAddress, denial) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));
 
     private async ValueTask<WireRequest> ReadAsync(HttpContext context) => WireRequest.From(context, body: await RequestBody.ReadAsync(context), options: options);
 

@@ -17,9 +17,16 @@ internal sealed class RefusalLimiter(int perMinute, TimeProvider clock)
     private readonly ConcurrentDictionary<CredentialId, int> credentials = new();
     private long minute;
 
-    /// <summary>Counts one refusal; true when the address or the credential has had more than its share this minute.</summary>
+    /// <summary>
+    /// Counts one refusal; true when the address or the credential has had more than its share this minute. That the server stops, or
+    /// cannot, is nobody's fault and counts against nobody.
+    /// </summary>
     public bool Exceeds(IPAddress? address, Denial? denial = null)
     {
+        if (denial is { Reason: DenialReason.ShuttingDown or DenialReason.Unavailable })
+        {
+            return false;
+        }
         var now = clock.GetUtcNow().ToUnixTimeSeconds() / 60;
         if (Interlocked.Exchange(ref minute, now) != now)
         {

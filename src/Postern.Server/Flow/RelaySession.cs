@@ -23,6 +23,7 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
     private UpstreamConnection upstream = null!;
     private Stream client = null!;
     private Leash leash = null!;
+    private TimeSpan patience;
     private FramePump up = null!;
     private FramePump down = null!;
 
@@ -48,7 +49,7 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
         var inserter = rule is { Answers: true } ? new FrameInserter(client) : null;
         var hold = rule is null ? null : inserter is null ? new MessageHold(rule.Judge, null, null)
             : new MessageHold(rule.Judge, inserter.InsertAsync, unanswered => inserter.ExpectAsync(unanswered, clock, over.Token));
-        (this.client, this.upstream, this.leash) = ((Stream?)inserter ?? client, upstream, leash);
+        (this.client, this.upstream, this.leash, patience) = ((Stream?)inserter ?? client, upstream, leash, limits.SlowReader);
         up = new(this, true, client, upstream.Stream, new(true, limits, clock.TimestampFrequency), activity, over.Token, hold);
         down = new(this, false, upstream.Stream, this.client, new(false, limits, clock.TimestampFrequency), activity, over.Token, rule?.Translate is { } translate ? MessageHold.Translating(translate) : null);
         var watch = timers.Observe(leash, activity, limits);
@@ -100,6 +101,7 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
 
     private async Task<SessionEnd> AfterClientCloseAsync(SessionEnd end)
     {
+        await WaitAsync(up.Completion, patience); // its close may not have been taken yet
         await WaitAsync(down.Completion, CloseWait);
         if (down.Close is null)
         {
@@ -111,6 +113,7 @@ internal sealed class RelaySession(SessionTimers timers, TimeProvider clock, Act
 
     private async Task<SessionEnd> AfterUpstreamCloseAsync(SessionEnd end)
     {
+        await WaitAsync(down.Completion, patience);
         if (!await WaitAsync(up.Completion, CloseWait)) abortClient();
         if (up.Close is null && await TakeAsync(up)) await TryWriteAsync(upstream.Stream, Frames.MaskedClose(new(end.CloseCode, "")));
         return end;

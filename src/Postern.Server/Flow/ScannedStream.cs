@@ -57,15 +57,13 @@ internal sealed class ScannedStream(Stream client, Leash leash, RelayLimits limi
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
         ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public override ValueTask WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
-    {
-        var write = client.WriteAsync(source, cancellationToken);
-        return write.IsCompletedSuccessfully ? write : LeaveAsync(write);
-    }
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default) =>
+        SocketThread.LeaveAfterAsync(client.WriteAsync(source, cancellationToken));
 
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => client.WriteAsync(buffer, offset, count, cancellationToken);
+    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public override Task FlushAsync(CancellationToken cancellationToken) => client.FlushAsync(cancellationToken);
+    public override Task FlushAsync(CancellationToken cancellationToken) => SocketThread.LeaveAfterAsync(new ValueTask(client.FlushAsync(cancellationToken))).AsTask();
 
     public override void Flush() => throw new NotSupportedException();
     public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
@@ -79,18 +77,6 @@ internal sealed class ScannedStream(Stream client, Leash leash, RelayLimits limi
         try
         {
             return await client.ReadAsync(destination, cancellationToken);
-        }
-        finally
-        {
-            await SocketThread.LeaveAsync();
-        }
-    }
-
-    private static async ValueTask LeaveAsync(ValueTask write)
-    {
-        try
-        {
-            await write;
         }
         finally
         {

@@ -31,4 +31,7 @@ internal sealed class PooledStream(Socket socket) : SocketStream(socket)
             await SocketThread.LeaveAsync();
         }
     }
+
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
+        SocketThread.LeaveAfterAsync(base.WriteAsync(buffer, cancellationToken));
 }

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -30,6 +31,7 @@ internal static class KestrelSettings
                 return socket;
             };
         });
+        builder.Services.AddSingleton<IConnectionListenerFactory>(static services => new PooledListeners(ActivatorUtilities.CreateInstance<SocketTransportFactory>(services)));
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.Shutdown.Grace + TimeSpan.FromSeconds(5));
     }
 
@@ -63,6 +65,11 @@ internal static class KestrelSettings
     private static void Secure(ListenOptions listen, CertificateSource certificates)
     {
         listen.Protocols = HttpProtocols.Http1AndHttp2;
+        listen.Use(static next => connection =>
+        {
+            connection.Transport = new PooledConnection(connection.Transport);
+            return next(connection);
+        });
         listen.UseHttps(new TlsHandshakeCallbackOptions
         {
             HandshakeTimeout = TimeSpan.FromSeconds(10),

@@ -78,8 +78,8 @@ internal sealed class PosternHost : IAsyncDisposable
             var heartbeat = new Heartbeat(store.Writer, node.Name, clock);
             await heartbeat.BeatAsync(); // before the first session: others may have found this node dead
             await app.StartAsync();
-            heartbeat.Start();
             node.Tell(AddressesOf(app));
+            heartbeat.Start();
             var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
             return new PosternHost(app, node, store, certificates, live, sweep, heartbeat, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
@@ -129,11 +129,11 @@ internal sealed class PosternHost : IAsyncDisposable
         var address = new ServerAddress(options);
 
         RejectedRequests.Watch(app);
+        SocketThread.Use(app);
         AlgoliaPaths.Use(app);
         app.UseMiddleware<HttpGuard>(options);
         TrustedProxies.Use(app, options);
         app.UseRouting();
-        SocketThread.Use(app);
         app.UseMiddleware<PersonalAccessTokenGuard>(gate, clock);
         var media = new MediaRooms(options, app.Services.GetRequiredService<ILogger<MediaRooms>>(), clock);
         app.Lifetime.ApplicationStopped.Register(media.Dispose);

@@ -226,6 +226,7 @@ internal sealed class Database : IAsyncDisposable
     private string Words(string text) => text
         .Replace("{text}", IsPostgres ? "text collate \"C\"" : "text", StringComparison.Ordinal)
         .Replace("{blob}", IsPostgres ? "bytea" : "blob", StringComparison.Ordinal)
+        .Replace("{alone credential, session}", IsPostgres ? "lock table credential, session in access exclusive mode;" : "", StringComparison.Ordinal)
         .Replace("{clustered}", IsPostgres ? "" : " without rowid", StringComparison.Ordinal)
         .Replace("{identity}", IsPostgres ? "bigint generated always as identity primary key" : "integer primary key autoincrement", StringComparison.Ordinal);
 

@@ -3,7 +3,6 @@ using Postern.Core.Audit;
 using Postern.Core.Credentials;
 using Postern.Core.Projects;
 using Postern.Core.Sessions;
-using Postern.Server.Hosting;
 
 namespace Postern.Server.Storage;
 
@@ -22,19 +21,13 @@ internal sealed class SqlLedger(
     public Task IssueAsync(Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry) =>
         writer.WriteAsync(transaction => credentials.Insert(transaction, credential, keyId, hash, values, entry));
 
-    public Task<StoredCredential?> FindAsync(byte[] hash) => ReadAsync(() => credentials.Find(hash));
+    public Task<StoredCredential?> FindAsync(byte[] hash) => Task.FromResult(credentials.Find(hash));
 
-    public Task<StoredCredential?> FindAsync(ProjectId project, CredentialId id) => ReadAsync(() => credentials.Find(project, id));
+    public Task<StoredCredential?> FindAsync(ProjectId project, CredentialId id) => Task.FromResult(credentials.Find(project, id));
 
-    public Task<FixedValues> ReadFixedAsync(CredentialId id) => ReadAsync(() => credentials.ReadFixed(id));
+    public Task<FixedValues> ReadFixedAsync(CredentialId id) => Task.FromResult(credentials.ReadFixed(id));
 
-    public Task<TimeSpan> ReadSpentAsync(CredentialId id, DateTimeOffset now) => ReadAsync(() => credentials.ReadSpent(id, now));
-
-    private static async Task<T> ReadAsync<T>(Func<T> read)
-    {
-        await SocketThread.LeaveAsync();
-        return read();
-    }
+    public Task<TimeSpan> ReadSpentAsync(CredentialId id, DateTimeOffset now) => Task.FromResult(credentials.ReadSpent(id, now));
 
     public Task<bool> ExtendAsync(CredentialId id, DateTimeOffset startBy, AuditEvent entry) =>
         writer.WriteAsync(transaction => CredentialStore.Extend(transaction, id, startBy, entry));

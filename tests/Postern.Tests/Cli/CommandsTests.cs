@@ -88,7 +88,7 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
         var before = await server.AgentAsync();
         await SetAsync("--dialect", "xuna");
         var xuna = await server.AgentAsync();
-        await SetAsync("--access", "public");
+        await SetAsync("--dialect", "settings", "--access", "public");
         var open = await server.AgentAsync();
 
         Assert.Contains("&token=", await server.SignedUrlAsync(xuna), StringComparison.Ordinal);
@@ -103,6 +103,24 @@ public sealed class CommandsTests(SharedPostern shared) : IClassFixture<SharedPo
         {
             await using var run = PosternProcess.Start(server.Folder, ["projects", "set-defaults", "default", .. what, "--data", server.Folder]);
             Assert.Equal(0, (await run.EndAsync()).ExitCode);
+        }
+    }
+
+    [Fact]
+    public async Task SetDefaults_OfOneThing_LeavesTheOthersAsTheyWere()
+    {
+        await using var server = await TestPostern.StartAsync();
+        Assert.True((await SetAsync("--lock-session", "yes", "--dialect", "xuna")).GetProperty("lock_session").GetBoolean());
+        var next = await SetAsync("--access", "public");
+        Assert.Equal((true, "xuna", "public"), (next.GetProperty("lock_session").GetBoolean(), next.GetProperty("dialect").GetString(), next.GetProperty("access").GetString()));
+        var last = await SetAsync("--lock-session", "settings", "--dialect", "settings");
+        Assert.Equal((JsonValueKind.Null, JsonValueKind.Null, "public"), (last.GetProperty("lock_session").ValueKind, last.GetProperty("dialect").ValueKind, last.GetProperty("access").GetString()));
+
+        async Task<JsonElement> SetAsync(params string[] what)
+        {
+            var (exit, output, errors) = await PosternProcess.RunAsync(server.Folder, ["projects", "set-defaults", "default", .. what, "--json", "--data", server.Folder]);
+            Assert.Equal((0, ""), (exit, errors));
+            return JsonDocument.Parse(output).RootElement;
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Postern.Server.Flow;
@@ -50,18 +51,61 @@ public class SocketThreadTests
             ends.AddRange([client, await taken]);
             threads.AddRange([Flood(client.Stream, frame, over.Token), Drain(ends[^1].Stream)]);
         }
-        for (var i = 0; i < 20; i++)
-        {
-            using var fresh = new HttpClient { Timeout = TimeSpan.FromSeconds(30) };
-            using var answer = await fresh.GetAsync(postern.Address + "/health/live", ct);
-            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
-        }
+        await OthersAreAnsweredAsync(postern.Address);
         await over.CancelAsync();
         foreach (var end in ends)
         {
             await end.DisposeAsync();
         }
         threads.ForEach(static thread => thread.Join());
+    }
+
+    [Theory]
+    [InlineData("requests")]
+    [InlineData("connections")]
+    public async Task Floods_OfWhatIsAnsweredAtOnce_LeaveTheOtherSocketsTheirTurn(string what)
+    {
+        using var folder = new TemporaryFolder();
+        using var postern = await ServerProcess.StartAsync(folder.Path, null);
+        var port = new Uri(postern.Address).Port;
+        using var over = new CancellationTokenSource();
+        var (threads, ends) = (new List<Thread>(), new List<Wire>());
+        for (var i = 0; i < 2 * Environment.ProcessorCount; i++)
+        {
+            if (what == "connections")
+            {
+                threads.Add(Start(() =>
+                {
+                    while (!over.IsCancellationRequested)
+                    {
+                        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { LingerState = new LingerOption(true, 0) };
+                        socket.Connect(IPAddress.Loopback, port);
+                    }
+                }));
+                continue;
+            }
+            var requests = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("OPTIONS /agent-studio/1/agents HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200)));
+            var client = await Wire.DialAsync(port);
+            ends.Add(client);
+            threads.AddRange([Flood(client.Stream, requests, over.Token), Drain(client.Stream)]);
+        }
+        await OthersAreAnsweredAsync(postern.Address);
+        await over.CancelAsync();
+        foreach (var end in ends)
+        {
+            await end.DisposeAsync();
+        }
+        threads.ForEach(static thread => thread.Join());
+    }
+
+    private static async Task OthersAreAnsweredAsync(string address)
+    {
+        for (var i = 0; i < 20; i++)
+        {
+            using var fresh = new HttpClient { Timeout = TimeSpan.FromSeconds(30) };
+            using var answer = await fresh.GetAsync(address + "/health/live", TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
     }
 
     private sealed class TemporaryFolder : IDisposable
@@ -95,7 +139,7 @@ public class SocketThreadTests
             {
                 work();
             }
-            catch (Exception e) when (e is IOException or ObjectDisposedException)
+            catch (Exception e) when (e is IOException or ObjectDisposedException or SocketException)
             {
                 // The other end is gone: it is over.
             }

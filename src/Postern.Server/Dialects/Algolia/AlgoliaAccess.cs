@@ -84,7 +84,7 @@ internal sealed class AlgoliaAccess(Func<ConnectRequest, Decision<Caller>> ident
     /// <summary>The refusal in the vendor's words; whoever tries keys and tokens is slowed down.</summary>
     public HttpAnswer Refuse(HttpContext context, Denial denial) => Refusals.Answer(
         denial.Reason is not (DenialReason.RequestInvalid or DenialReason.AgentUnknown or DenialReason.ConversationUnknown or DenialReason.CredentialUnknown)
-        && limiter.Exceeds(context.Connection.RemoteIpAddress)
+        && limiter.Exceeds(context.Connection.RemoteIpAddress, denial)
             ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}")
             : denial);
 

@@ -4,6 +4,7 @@ using Postern.Core.Agents;
 using Postern.Core.Conversations;
 using Postern.Core.Projects;
 using Postern.Server.Flow;
+using Postern.Server.Hosting;
 using Postern.Server.Storage;
 
 namespace Postern.Server.Dialects.Algolia;
@@ -141,6 +142,7 @@ internal sealed class UserConversationsRest(AlgoliaAccess access, ConversationSt
                 json.WriteEndObject();
                 await json.FlushAsync(context.RequestAborted);
                 await context.Response.BodyWriter.FlushAsync(context.RequestAborted);
+                await SocketThread.LeaveAsync();
             }
         }
         json.WriteEndArray();

@@ -19,7 +19,7 @@ internal sealed class RestAccess(Core.Directory directory, LiveSessions live, Re
     /// <summary>The refusal in the vendor's words; whoever tries keys is slowed down.</summary>
     public HttpAnswer Refuse(HttpContext context, Denial denial)
     {
-        if (denial.Reason is not (DenialReason.RequestInvalid or DenialReason.AgentUnknown) && limiter.Exceeds(context.Connection.RemoteIpAddress))
+        if (denial.Reason is not (DenialReason.RequestInvalid or DenialReason.AgentUnknown) && limiter.Exceeds(context.Connection.RemoteIpAddress, denial))
         {
             return Refusals.Answer(new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}"));
         }

@@ -1,5 +1,8 @@
 -- Rows that are written on the way to a credential or a session stand in the tree of their key, which begins with their time: on SQLite a
--- table's rows and its key were two trees, each with its own page in every commit. A signed credential has no hash to be found by.
+-- table's rows and its key were two trees, each with its own page in every commit. A signed credential has no hash to be found by. Nodes that run
+-- beside this must not write into tables that are about to go.
+
+{alone credential, session}
 
 create table credential_clustered (
     id {text} primary key,
