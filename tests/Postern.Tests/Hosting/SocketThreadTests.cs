@@ -1,150 +1,137 @@
+using System.IO.Pipelines;
 using System.Net;
-using System.Net.Http.Json;
-using System.Net.Sockets;
-using System.Text;
-using System.Text.Json;
+using Microsoft.AspNetCore.Connections;
+using Postern.Core.Sessions;
 using Postern.Server.Flow;
+using Postern.Server.Hosting;
 using Postern.Tests.Durability;
 using Postern.Tests.Flow;
 
 namespace Postern.Tests.Hosting;
 
-/// <summary>What runs on the sockets' threads is short: nobody keeps the other sockets of one waiting.</summary>
-public class SocketThreadTests
+/// <summary>What runs on the sockets' threads is short and cannot block: nobody keeps the other sockets of one waiting.</summary>
+public sealed class SocketThreadTests : IDisposable
 {
+    private readonly string folder = System.IO.Directory.CreateTempSubdirectory("postern-test-").FullName;
+
+    public void Dispose() => System.IO.Directory.Delete(folder, recursive: true);
+
     [Fact]
     public async Task Server_HandlesSocketsInPlace_OnAThreadForEachProcessor()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() && Environment.ProcessorCount > 1, "Seen by its threads in /proc, on more than one processor.");
-        using var folder = new TemporaryFolder();
-        using var postern = await ServerProcess.StartAsync(folder.Path, null);
-        var threads = Directory.GetDirectories($"/proc/{postern.Id}/task").Count(static task => File.ReadAllText(task + "/comm").StartsWith(".NET Sockets", StringComparison.Ordinal));
+        using var postern = await ServerProcess.StartAsync(folder, null);
+        var threads = System.IO.Directory.GetDirectories($"/proc/{postern.Id}/task").Count(static task => File.ReadAllText(task + "/comm").StartsWith(".NET Sockets", StringComparison.Ordinal));
         // The runtime has that many only where it calls in place what waits for a socket: otherwise the relay has become slow.
         Assert.Equal(Environment.ProcessorCount, threads);
     }
 
     [Fact]
-    public async Task RelayedFloods_ThatNeverLeaveNothingToRead_LeaveTheOtherSocketsTheirTurn()
+    public async Task Request_ThatReadsTheDatabase_HasLeftItsSocketsThread()
     {
-        var ct = TestContext.Current.CancellationToken;
-        await using var upstream = new StubUpstream();
-        using var folder = new TemporaryFolder();
-        using var postern = await ServerProcess.StartAsync(folder.Path, null, null,
-            ("POSTERN__SESSIONS__MAXFRAMESPERSECOND", "100000"), ("POSTERN__SESSIONS__MAXMESSAGEBYTES", "1048576"), ("POSTERN__AGENTS__ALLOWPRIVATEUPSTREAMS", "true"));
-        using var http = new HttpClient { BaseAddress = new Uri(postern.Address) };
-        http.DefaultRequestHeaders.Add("xi-api-key", ServerProcess.Key);
-        using var relayed = await http.PutAsync("/api/agents/agent_echo/upstream", TestPostern.Json($$"""{"kind":"relay","url":"{{upstream.Url}}"}"""), ct);
-        Assert.Equal(HttpStatusCode.OK, relayed.StatusCode);
-        var frame = Wire.Bytes(Opcode.Binary, new byte[1 << 20]);
-        using var over = new CancellationTokenSource();
-        var (threads, ends) = (new List<Thread>(), new List<Wire>());
-        // More of them than there are threads for sockets.
-        for (var i = 0; i < 2 * Environment.ProcessorCount; i++)
-        {
-            var minted = await http.GetFromJsonAsync<JsonElement>("/v1/convai/conversation/get-signed-url?agent_id=agent_echo", ct);
-            var url = minted.GetProperty("signed_url").GetString()!;
-            var taken = upstream.OpenAsync();
-            var client = await Wire.DialAsync(new Uri(url).Port);
-            await client.SendAsync(Encoding.ASCII.GetBytes(Wire.Opening().Replace("GET / ", $"GET {new Uri(url).PathAndQuery} ", StringComparison.Ordinal)));
-            Assert.StartsWith("HTTP/1.1 101 ", await client.ReadHeadAsync(), StringComparison.Ordinal);
-            await client.SendAsync("""{"type":"conversation_initiation_client_data"}""", masked: true);
-            ends.AddRange([client, await taken]);
-            threads.AddRange([Flood(client.Stream, frame, over.Token), Drain(ends[^1].Stream)]);
-        }
-        await OthersAreAnsweredAsync(postern.Address);
-        await over.CancelAsync();
-        foreach (var end in ends)
-        {
-            await end.DisposeAsync();
-        }
-        threads.ForEach(static thread => thread.Join());
-    }
-
-    [Theory]
-    [InlineData("requests")]
-    [InlineData("connections")]
-    public async Task Floods_OfWhatIsAnsweredAtOnce_LeaveTheOtherSocketsTheirTurn(string what)
-    {
-        using var folder = new TemporaryFolder();
-        using var postern = await ServerProcess.StartAsync(folder.Path, null);
-        var port = new Uri(postern.Address).Port;
-        using var over = new CancellationTokenSource();
-        var (threads, ends) = (new List<Thread>(), new List<Wire>());
-        for (var i = 0; i < 2 * Environment.ProcessorCount; i++)
-        {
-            if (what == "connections")
-            {
-                threads.Add(Start(() =>
-                {
-                    while (!over.IsCancellationRequested)
-                    {
-                        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { LingerState = new LingerOption(true, 0) };
-                        socket.Connect(IPAddress.Loopback, port);
-                    }
-                }));
-                continue;
-            }
-            var requests = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("OPTIONS /agent-studio/1/agents HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200)));
-            var client = await Wire.DialAsync(port);
-            ends.Add(client);
-            threads.AddRange([Flood(client.Stream, requests, over.Token), Drain(client.Stream)]);
-        }
-        await OthersAreAnsweredAsync(postern.Address);
-        await over.CancelAsync();
-        foreach (var end in ends)
-        {
-            await end.DisposeAsync();
-        }
-        threads.ForEach(static thread => thread.Join());
-    }
-
-    private static async Task OthersAreAnsweredAsync(string address)
-    {
+        using var postern = await ServerProcess.StartAsync(folder, null); // watched: it would answer 500
+        using var client = new HttpClient { BaseAddress = new Uri(postern.Address) };
+        client.DefaultRequestHeaders.Add("xi-api-key", ServerProcess.Key);
         for (var i = 0; i < 20; i++)
         {
-            using var fresh = new HttpClient { Timeout = TimeSpan.FromSeconds(30) };
-            using var answer = await fresh.GetAsync(address + "/health/live", TestContext.Current.CancellationToken);
-            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+            using var listed = await client.GetAsync("/v1/convai/conversations", TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.OK, listed.StatusCode);
+            using var made = await client.PostAsync("/v1/convai/agents/create", TestPostern.Json("""{"name":"one","conversation_config":{}}"""), TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.OK, made.StatusCode);
         }
     }
 
-    private sealed class TemporaryFolder : IDisposable
+    [Fact]
+    public async Task Relay_ThatAlwaysFindsMoreToRead_LeavesAfterAWhile()
     {
-        public string Path { get; } = Directory.CreateTempSubdirectory("postern-test-").FullName;
-
-        public void Dispose() => Directory.Delete(Path, recursive: true);
+        var client = new Endless(Wire.Bytes(Opcode.Binary, new byte[100]), pieces: 200);
+        var relay = await OnAThread(() => new RelaySession(new SessionTimers(TimeProvider.System), TimeProvider.System, static () => { }).RunAsync(
+            client, default, new UpstreamConnection(new Endless([], pieces: 0, waits: true), default, null), new Leash(),
+            new RelayLimits(1 << 20, 100_000, TimeSpan.FromMinutes(1), TimeSpan.FromSeconds(1)), static end => new Farewell(null, new CloseFrame(1000, ""), default), new SessionActivity(TimeProvider.System)));
+        await relay;
+        Assert.Equal((false, true), (client.ReadInPool[0], client.ReadInPool[^1]));
     }
 
-    private static Thread Flood(Stream stream, byte[] frame, CancellationToken ct) => Start(() =>
+    [Fact]
+    public async Task Connections_ThatAreThereAtOnce_AreTakenInThePool()
     {
-        while (!ct.IsCancellationRequested)
-        {
-            stream.Write(frame);
-        }
-    });
+        var listener = await new PooledListeners(new Crowd()).BindAsync(new IPEndPoint(IPAddress.Loopback, 0), TestContext.Current.CancellationToken);
+        var taken = await OnAThread(() => LoopAsync(async () => _ = await listener.AcceptAsync()));
+        Assert.Contains(true, await taken);
+    }
 
-    private static Thread Drain(Stream stream) => Start(() =>
+    [Fact]
+    public async Task ConnectionWithTls_ThatAlwaysHasMore_IsReadInThePool()
     {
-        var buffer = new byte[1 << 20];
-        while (stream.Read(buffer) > 0)
+        var pipe = new Pipe();
+        await pipe.Writer.WriteAsync(new byte[100], TestContext.Current.CancellationToken);
+        var connection = new PooledConnection(new Ends(pipe.Reader, pipe.Writer));
+        var read = await OnAThread(() => LoopAsync(async () =>
         {
-        }
-    });
+            var piece = await connection.Input.ReadAsync();
+            connection.Input.AdvanceTo(piece.Buffer.GetPosition(1));
+        }));
+        Assert.Contains(true, await read);
+    }
 
-    private static Thread Start(Action work)
+    // Who reads may see what it waited for done before it looked, and stay once more; not a hundred times.
+    private static async Task<List<bool>> LoopAsync(Func<Task> step)
     {
-        var thread = new Thread(() =>
+        var inPool = new List<bool>();
+        for (var i = 0; i < 100; i++)
         {
-            try
+            await step();
+            inPool.Add(Thread.CurrentThread.IsThreadPoolThread);
+        }
+        return inPool;
+    }
+
+    // A thread that is none of the pool, as those of the sockets.
+    private static async Task<T> OnAThread<T>(Func<T> work)
+    {
+        var begun = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        new Thread(() => begun.SetResult(work())).Start();
+        return await begun.Task;
+    }
+
+    private sealed record Ends(PipeReader Input, PipeWriter Output) : IDuplexPipe;
+
+    private sealed class Crowd : IConnectionListenerFactory, IConnectionListener
+    {
+        public EndPoint EndPoint { get; } = new IPEndPoint(IPAddress.Loopback, 1);
+
+        public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default) => ValueTask.FromResult<IConnectionListener>(this);
+
+        public ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default) => ValueTask.FromResult<ConnectionContext?>(new DefaultConnectionContext());
+
+        public ValueTask UnbindAsync(CancellationToken cancellationToken = default) => default;
+
+        public ValueTask DisposeAsync() => default;
+    }
+
+    /// <summary>Has so many pieces, each at once, and takes whatever is written.</summary>
+    private sealed class Endless(byte[] piece, int pieces, bool waits = false) : MemoryStream
+    {
+        private int left = pieces;
+
+        public List<bool> ReadInPool { get; } = [];
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            if (waits)
             {
-                work();
+                await Task.Delay(TimeSpan.FromMilliseconds(500), CancellationToken.None);
+                return 0;
             }
-            catch (Exception e) when (e is IOException or ObjectDisposedException or SocketException)
+            if (buffer.IsEmpty || left-- <= 0)
             {
-                // The other end is gone: it is over.
+                return 0;
             }
-        });
-        thread.Start();
-        return thread;
+            ReadInPool.Add(Thread.CurrentThread.IsThreadPoolThread);
+            piece.CopyTo(buffer);
+            return piece.Length;
+        }
+
+        public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) => default;
     }
 }
