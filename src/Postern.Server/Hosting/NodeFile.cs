@@ -66,11 +66,14 @@ internal sealed class NodeFile : IDisposable
 
     public void Dispose()
     {
-        if (!file.CanRead)
+        try
         {
-            return;
+            File.Delete(Addresses(folder));
         }
-        File.Delete(Addresses(folder));
+        catch (DirectoryNotFoundException)
+        {
+            // Gone with its folder.
+        }
         file.Dispose();
     }
 
