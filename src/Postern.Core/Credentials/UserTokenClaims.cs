@@ -1,6 +1,7 @@
-using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
+using Postern.Core.Keys;
+using Postern.Core.Projects;
 
 namespace Postern.Core.Credentials;
 
@@ -17,25 +18,25 @@ internal readonly struct UserTokenClaims
     private readonly long? issued;
     private readonly long? notBefore;
 
-    private UserTokenClaims(string subject, long expires, long? issued, long? notBefore)
+    private UserTokenClaims(UserToken user, long expires, long? issued, long? notBefore)
     {
-        (Subject, this.issued, this.notBefore) = (subject, issued, notBefore);
+        (User, this.issued, this.notBefore) = (user, issued, notBefore);
         ExpiresAt = DateTimeOffset.FromUnixTimeSeconds(expires);
     }
 
     /// <summary>The end user.</summary>
-    public string Subject { get; }
+    public UserToken User { get; }
 
     /// <summary>The <c>exp</c>.</summary>
     public DateTimeOffset ExpiresAt { get; }
 
     /// <summary>Null and the claims, or what is wrong with them.</summary>
-    public static string? Read(ReadOnlySpan<byte> payload, bool encoded, out UserTokenClaims claims)
+    public static string? Read(ReadOnlySpan<byte> payload, UserTokenKey key, out UserTokenClaims claims)
     {
         claims = default;
         try
         {
-            return ReadStrictly(payload, encoded, out claims);
+            return ReadStrictly(payload, key, out claims);
         }
         catch (Exception e) when (StrictJson.IsBadInput(e))
         {
@@ -58,11 +59,12 @@ internal readonly struct UserTokenClaims
     public bool IssuedBefore(DateTimeOffset? cutOff) =>
         cutOff is { } time && (issued is not { } at || DateTimeOffset.FromUnixTimeSeconds(at) < time);
 
-    private static string? ReadStrictly(ReadOnlySpan<byte> payload, bool encoded, out UserTokenClaims claims)
+    private static string? ReadStrictly(ReadOnlySpan<byte> payload, UserTokenKey key, out UserTokenClaims claims)
     {
         claims = default;
+        var encoded = key.SignerEncodesJson;
         var reader = new Utf8JsonReader(payload, StrictJson.Claims);
-        string? subject = null;
+        UserToken? user = null;
         long? expires = null, issued = null, notBefore = null;
         var known = true;
         // The reader looks at names and at strings that nobody asks for as bytes only.
@@ -76,7 +78,7 @@ internal readonly struct UserTokenClaims
             {
                 return "user token claims: an escaped name";
             }
-            var sound = reader.ValueTextEquals("sub"u8) ? ReadSubject(ref reader, encoded, ref subject)
+            var sound = reader.ValueTextEquals("sub"u8) ? ReadSubject(ref reader, key, ref user)
                 : reader.ValueTextEquals("exp"u8) ? ReadTime(ref reader, ref expires)
                 : reader.ValueTextEquals("iat"u8) ? ReadTime(ref reader, ref issued)
                 : reader.ValueTextEquals("nbf"u8) ? ReadTime(ref reader, ref notBefore)
@@ -91,24 +93,30 @@ internal readonly struct UserTokenClaims
                 reader.Skip();
             }
         }
-        if (reader.TokenType != JsonTokenType.EndObject || reader.Read() || subject is null || expires is null || !(known || StrictJson.HasNoDuplicates(payload)))
+        if (reader.TokenType != JsonTokenType.EndObject || reader.Read() || user is null || expires is null || !(known || StrictJson.HasNoDuplicates(payload)))
         {
             return "user token claims: sub or exp is missing";
         }
-        claims = new UserTokenClaims(subject, expires.Value, issued, notBefore);
+        claims = new UserTokenClaims(user, expires.Value, issued, notBefore);
         return null;
     }
 
     // Each reader is false for a second occurrence.
-    private static bool ReadSubject(ref Utf8JsonReader reader, bool encoded, ref string? subject)
+    private static bool ReadSubject(ref Utf8JsonReader reader, UserTokenKey key, ref UserToken? user)
     {
-        if (subject is not null || !reader.Read() || reader.TokenType != JsonTokenType.String || (reader.ValueIsEscaped && !encoded)
-            || reader.ValueSpan.Length > (reader.ValueIsEscaped ? 6 : 1) * Projects.Subject.LongestBytes)
+        if (user is not null || !reader.Read() || reader.TokenType != JsonTokenType.String || (reader.ValueIsEscaped && !key.SignerEncodesJson)
+            || reader.ValueSpan.Length > (reader.ValueIsEscaped ? 6 : 1) * Subject.LongestBytes)
         {
             return false;
         }
-        subject = reader.ValueIsEscaped ? reader.GetString()! : Encoding.UTF8.GetString(reader.ValueSpan);
-        return Projects.Subject.IsValid(subject);
+        Span<char> text = stackalloc char[reader.ValueSpan.Length];
+        text = text[..reader.CopyString(text)];
+        if (!Subject.IsValid(text))
+        {
+            return false;
+        }
+        user = key.Of(text);
+        return true;
     }
 
     private static bool ReadTime(ref Utf8JsonReader reader, ref long? time)

@@ -5,8 +5,8 @@ using Postern.Core.Projects;
 namespace Postern.Core.Credentials;
 
 /// <summary>
-/// The one verifier of user tokens: compact JWS that customers' backends sign (HS256, RFC 7515 and 7519). A valid one allocates its
-/// result and nothing else. What it refuses has its true reason in the denial's detail, for the audit alone.
+/// The one verifier of user tokens: compact JWS that customers' backends sign (HS256, RFC 7515 and 7519). A valid one allocates
+/// nothing, its user's first apart. What it refuses has its true reason in the denial's detail, for the audit alone.
 /// </summary>
 public static class UserTokenVerifier
 {
@@ -55,15 +55,15 @@ public static class UserTokenVerifier
         {
             return new Denial(DenialReason.BadSignature, $"user token: the signature is not that of secret key {key.Id}");
         }
-        if (UserTokenClaims.Read(payload[..written], key.SignerEncodesJson, out var claims) is { } problem)
+        if (UserTokenClaims.Read(payload[..written], key, out var claims) is { } problem)
         {
             return Malformed(problem);
         }
         return claims.WhyRefused(now, longest) is { } untimely ? new Denial(DenialReason.CredentialMalformed, untimely)
             : agent is { } opened && !key.Opens(opened) ? new Denial(DenialReason.AgentMismatch, $"user token: secret key {key.Id} is not for this agent")
-            : claims.IssuedBefore(directory.CutOff(key, claims.Subject)) ? new Denial(DenialReason.Revoked, "user token: issued before a cut-off of its user or its key")
+            : claims.IssuedBefore(directory.CutOff(key, claims.User.Subject)) ? new Denial(DenialReason.Revoked, "user token: issued before a cut-off of its user or its key")
             : now >= claims.ExpiresAt + Leeway ? new Denial(DenialReason.Expired, $"user token: exp of {claims.ExpiresAt:O}")
-            : new UserToken(claims.Subject, key);
+            : claims.User;
     }
 
     private static bool IsJwt(ReadOnlySpan<byte> type) => type.Length == 3 && type.StartsWith("JWT"u8);

@@ -12,13 +12,13 @@ public static class Subject
     public const string Rule = "a user id has 1 to 256 bytes of UTF-8 without control characters";
 
     /// <summary>Whether the text may name a user.</summary>
-    public static bool IsValid(string text)
+    public static bool IsValid(ReadOnlySpan<char> text)
     {
         if (text.Length is 0 or > LongestBytes)
         {
             return false;
         }
-        for (var rest = text.AsSpan(); !rest.IsEmpty;)
+        for (var rest = text; !rest.IsEmpty;)
         {
             if (Rune.DecodeFromUtf16(rest, out var rune, out var consumed) != System.Buffers.OperationStatus.Done || Rune.IsControl(rune))
             {
