@@ -114,6 +114,15 @@ done
 export POSTERN_TEST_POSTGRES="Host=127.0.0.1;Port=$port;Username=postern;Database=postgres"
 echo "on 127.0.0.1:$port"
 
+# failures REPORT: what failed, kept for the end, where it is seen.
+failures() {
+  node -e '
+    const report = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"));
+    const texts = report.failures ?? report.results.tests.filter(t => t.status === "failed" || t.status === "other")
+      .map(t => `${t.name} (${t.duration} ms)\n${[t.message, t.trace].join("\n")}`);
+    for (const text of texts) console.log(`failed: ${text.slice(0, 4000)}`);' "$1" >>"$work/failures"
+}
+
 # count REPORT MINIMUM EXIT_CODE NAME: adds what really ran; a runner that died or ran too little is one failure more.
 count() {
   local p=0 f=0 s=0
@@ -123,6 +132,7 @@ count() {
       console.log(c.passed, c.failed + (c.other ?? 0), c.skipped + (c.pending ?? 0));' "$1")
   fi
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  if [ "$f" != 0 ]; then failures "$1"; fi
   if [ "$((p + f))" -lt "$2" ]; then failed=$((failed + 1)); echo "Only $((p + f)) $4 tests ran, at least $2 should have."
   elif [ "$3" != 0 ] && [ "$f" = 0 ]; then failed=$((failed + 1)); echo "The $4 tests ended with exit code $3."; fi
 }
@@ -140,4 +150,5 @@ bounded 420 node tests/e2e/run.mjs --report "$work/e2e.json" || code=$?
 count "$work/e2e.json" "$minimum_e2e" "$code" end-to-end
 
 step "Done"
+if [ -s "$work/failures" ]; then cat "$work/failures"; fi
 finished=true

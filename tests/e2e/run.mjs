@@ -59,5 +59,5 @@ await new Promise(done => {
 
 for (const text of failures) console.log(`\n--- ${text}`);
 console.log(`\ne2e: ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped in ${((Date.now() - began) / 1000).toFixed(1)} s`);
-if (report) writeFileSync(report, JSON.stringify(count));
+if (report) writeFileSync(report, JSON.stringify({ ...count, failures }));
 process.exit(count.failed > 0 || count.passed === 0 ? 1 : 0);
