@@ -8,6 +8,7 @@ using Postern.Tests.Storage;
 namespace Postern.Tests.Durability;
 
 /// <summary>Two real servers over one database: what one holds counts at the other, until it is killed and its heart has stopped.</summary>
+[Collection(nameof(Alone))]
 public sealed class DeadNodeTests
 {
     private const string Limited = """{"name":"one","conversation_config":{},"platform_settings":{"auth":{"enable_auth":false},"call_limits":{"agent_concurrency_limit":1}}}""";

@@ -6,6 +6,7 @@ using Postern.Tests.Storage;
 namespace Postern.Tests.Durability;
 
 /// <summary>kill -9 of the real server at random moments under load: whatever it has answered is there when it is back.</summary>
+[Collection(nameof(Alone))]
 public sealed class KillTests(ITestOutputHelper output)
 {
     private static readonly TimeSpan ReadyWithin = TimeSpan.FromSeconds(5);

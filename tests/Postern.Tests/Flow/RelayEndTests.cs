@@ -5,6 +5,7 @@ using Postern.Server.Flow;
 namespace Postern.Tests.Flow;
 
 /// <summary>Every way a relayed session ends: what the client, the upstream and the record are told.</summary>
+[Collection(nameof(Alone))]
 public class RelayEndTests
 {
     [Fact]

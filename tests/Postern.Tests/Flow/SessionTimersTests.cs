@@ -4,6 +4,7 @@ using Postern.Server.Flow;
 
 namespace Postern.Tests.Flow;
 
+[Collection(nameof(Alone))]
 public class SessionTimersTests
 {
     private readonly MovableClock clock = new();

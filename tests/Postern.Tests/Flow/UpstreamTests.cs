@@ -8,6 +8,7 @@ using Postern.Server.Flow;
 
 namespace Postern.Tests.Flow;
 
+[Collection(nameof(Alone))]
 public class UpstreamTests
 {
     private static UpstreamTarget To(string url, string? subprotocol = null, double seconds = 5, X509Certificate2Collection? roots = null, params KeyValuePair<string, string>[] headers) =>

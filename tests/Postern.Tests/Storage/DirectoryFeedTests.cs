@@ -5,6 +5,7 @@ using Postern.Core.Projects;
 
 namespace Postern.Tests.Storage;
 
+[Collection(nameof(Alone))]
 public sealed class DirectoryFeedTests
 {
     [Theory]
