@@ -13,7 +13,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
 {
     private const int LargestGroup = 512;
     private const int FewestFinishedTogether = 8;
-    private const int DeadlockAttempts = 10;
+    private const int Attempts = 10; // against races that are lost
     private static readonly TimeSpan LongestGathering = TimeSpan.FromMilliseconds(10); // should the pool be held up
 
     private readonly Database database;
@@ -203,9 +203,9 @@ internal sealed class GroupedWriter : IAsyncDisposable
                 WriteTogether(transaction, [job]);
                 return;
             }
-            catch (Exception e) when (IsDeadlock(e) && transaction.IsOpen && attempt < DeadlockAttempts)
+            catch (Exception e) when (IsLostRace(e) && transaction.IsOpen && attempt < Attempts)
             {
-                // Another node's group held in another order what this job wants. Nothing of it was kept: it is done again.
+                // Nothing of it was kept: it is done again.
             }
             catch (Exception e) when (IsOneJobsFault(e) && transaction.IsOpen)
             {
@@ -215,7 +215,9 @@ internal sealed class GroupedWriter : IAsyncDisposable
         }
     }
 
-    private static bool IsDeadlock(Exception e) => e is PostgresException { SqlState: PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure };
+    // Another group held in another order what the job wants, or deleted what the job had found.
+    private static bool IsLostRace(Exception e) =>
+        e is PostgresException { SqlState: PostgresErrorCodes.DeadlockDetected or PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.ForeignKeyViolation };
 
     // Constraints, values and deadlocks; not a full disk or a lost server, which every job would meet.
     private static bool IsOneJobsFault(Exception e) => e is JobException

@@ -51,6 +51,24 @@ public sealed class WriterTests
         Assert.Equal(bad.Length, node.Scalar<long>("select count(*) from audit where name = 'test'"));
     }
 
+    [Fact]
+    public async Task Job_FromUnderWhichARowWasDeleted_IsDoneAgain()
+    {
+        await using var database = await TestDatabase.CreateAsync(Engine.Postgres);
+        await using var node = await Node.StartAsync(database);
+        var attempts = 0;
+
+        await node.Writer.WriteAsync(transaction =>
+        {
+            transaction.Execute("insert into conversation (project_id, agent_id, subject, id, is_session, started_at, active_at) values ('default', 'agent_echo', 'ann', $1, 0, 1, 1)", $"c{++attempts}");
+            var gone = attempts <= 3 ? -1L : transaction.Count("select seq from conversation where id = $1", $"c{attempts}"); // as if another node had deleted it by now
+            return transaction.Execute("insert into message (conversation, id, role, from_agent, sealed, at) values ($1, 'm', 'user', 0, $2, 1)", gone, new byte[] { 1 });
+        });
+
+        Assert.Equal(4, attempts);
+        Assert.Equal(["c4"], await node.Writer.WriteAsync(transaction => transaction.Texts("select id from conversation")));
+    }
+
     [Theory]
     [InlineData(Engine.Sqlite)]
     [InlineData(Engine.Postgres)]
