@@ -75,8 +75,8 @@ internal sealed class HeldRooms(
         {
             Log.EndNotRecorded(log, session.Id, end.Reason.ToString(), e.Message);
         }
-        held.TryRemove(session.Id, out _);
         await SessionEnding.WriteAsync(ledger, session, end, address, clock.GetUtcNow(), log);
+        held.TryRemove(session.Id, out _); // not before: who hangs up twice would pass for the client of another node
         await closed;
         live.Remove(session.Id);
     }
