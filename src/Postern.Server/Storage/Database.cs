@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 using Npgsql;
@@ -24,6 +25,7 @@ internal sealed class Database : IAsyncDisposable
 
     private readonly string connectionString;
     private readonly NpgsqlDataSource? postgres;
+    private readonly ConditionalWeakTable<sqlite3, object> prepared = []; // the handles of the pool that have their settings
 
     private Database(string connectionString, NpgsqlDataSource? postgres) => (this.connectionString, this.postgres) = (connectionString, postgres);
 
@@ -69,11 +71,17 @@ internal sealed class Database : IAsyncDisposable
         try
         {
             connection.Open();
-            // On every open: a fresh SQLite handle waits for no lock, and leaves what is deleted in the file; PostgreSQL may have been
-            // configured to answer before the disk has.
-            Run(connection, postgres is not null
-                ? "set synchronous_commit = on"
-                : $"pragma busy_timeout = {BusyMilliseconds}; pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on");
+            // A fresh SQLite handle waits for no lock, and leaves what is deleted in the file; one of the pool keeps what it was told.
+            // PostgreSQL may have been configured to answer before the disk has, and forgets at every return to the pool.
+            if (postgres is not null)
+            {
+                Run(connection, "set synchronous_commit = on");
+            }
+            else if (!prepared.TryGetValue(((SqliteConnection)connection).Handle!, out _))
+            {
+                Run(connection, $"pragma busy_timeout = {BusyMilliseconds}; pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on");
+                prepared.TryAdd(((SqliteConnection)connection).Handle!, this);
+            }
             return connection;
         }
         catch (Exception e) when (e is DbException or InvalidOperationException or TimeoutException)
@@ -124,6 +132,7 @@ internal sealed class Database : IAsyncDisposable
         try
         {
             using var connection = Open();
+            prepared.Remove(((SqliteConnection)connection).Handle!); // it waits less than others from now on
             Run(connection, $"pragma busy_timeout = {ForgetMilliseconds}; pragma wal_checkpoint(truncate)"); // whoever writes waits for it
         }
         catch (Exception e) when (e is StorageException or DbException)
