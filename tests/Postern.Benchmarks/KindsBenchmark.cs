@@ -12,7 +12,7 @@ namespace Postern.Benchmarks;
 internal static class KindsBenchmark
 {
     private const int Connections = 64;
-    private const int Opened = 500;
+    private const int Opened = 1000;
     private const string Agent = "agent_echo";
     private const string SignedUrl = "signed URL";
     private static readonly TimeSpan Slice = TimeSpan.FromSeconds(0.25);
@@ -22,11 +22,14 @@ internal static class KindsBenchmark
 
     private static byte[] AccessToken { get; } = PosternProcess.Post("/user/connect", "CONVAI-API-KEY: ", $$"""{"character_id":"{{Agent}}"}""");
 
+    private static byte[] FixedValues { get; } = PosternProcess.Post(
+        Peer.MintPath, "xi-api-key: ", $$$"""{"agent_id":"{{{Agent}}}","dynamic_variables":{"name":"Ada"}}""");
+
     private static readonly (string Name, byte[] Request)[] Mints =
     [
         (SignedUrl, PosternProcess.MintRequest),
-        ("signed URL, POST with fixed values", PosternProcess.Post("/v1/convai/conversation/get-signed-url", "xi-api-key: ", $$$"""{"agent_id":"{{{Agent}}}","dynamic_variables":{"name":"Ada"}}""")),
-        ("conversation token", PosternProcess.Post("/v1/credentials", "xi-api-key: ", $$"""{"kind":"conversation_token","agent_id":"{{Agent}}"}""")),
+        ("signed URL, POST with fixed values", FixedValues),
+        ("conversation token", PosternProcess.Get("/v1/convai/conversation/token")),
         ("signed URL by /v1/credentials", PosternProcess.Post("/v1/credentials", "xi-api-key: ", $$"""{"kind":"signed_url","agent_id":"{{Agent}}"}""")),
         ("client secret", ClientSecret),
         ("personal access token", AccessToken),
@@ -38,7 +41,7 @@ internal static class KindsBenchmark
         await using var postern = await PosternProcess.StartAsync();
         await postern.RelayToAsync(peer.Address);
         await postern.UseMediaAsync(peer.Address);
-        var (slices, batches) = run.Quick ? (2, 1) : (8, 2);
+        var (slices, batches) = run.Quick ? (2, 1) : (8, 3);
 
         await run.RoundsAsync(async round =>
         {
@@ -46,6 +49,7 @@ internal static class KindsBenchmark
             await ConnectAsync(round, batches,
             [
                 (SignedUrl, () => OpenAsync(postern, () => postern.MintAsync(Opened))),
+                ("signed URL with fixed values", () => OpenAsync(postern, () => postern.MintAsync(Opened, FixedValues))),
                 ("client secret by header", () => OpenAsync(postern, () => SecretsAsync(postern, "\r\nAuthorization: Bearer "))),
                 ("client secret by subprotocol", () => OpenAsync(postern, () => SecretsAsync(postern, "\r\nSec-WebSocket-Protocol: realtime, openai-insecure-api-key."))),
                 ("personal access token", () => OpenRoomsAsync(postern)),

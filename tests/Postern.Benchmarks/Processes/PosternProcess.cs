@@ -20,8 +20,11 @@ internal sealed class PosternProcess : IAsyncDisposable
     public ServerProcess Server { get; }
 
     /// <summary>A request for a signed URL, on a connection that is kept.</summary>
-    public static byte[] MintRequest { get; } = Encoding.ASCII.GetBytes(
-        $"GET {Peer.MintPath}?agent_id={Agent} HTTP/1.1\r\nHost: 127.0.0.1\r\nxi-api-key: {Key}\r\nAccept: application/json\r\n\r\n");
+    public static byte[] MintRequest { get; } = Get(Peer.MintPath);
+
+    /// <summary>A request for what is minted for the agent by GET.</summary>
+    public static byte[] Get(string path) => Encoding.ASCII.GetBytes(
+        $"GET {path}?agent_id={Agent} HTTP/1.1\r\nHost: 127.0.0.1\r\nxi-api-key: {Key}\r\nAccept: application/json\r\n\r\n");
 
     /// <param name="refusals">Refused credentials a minute from one address before it is answered 429.</param>
     /// <param name="database">A PostgreSQL connection string; null is SQLite in the folder.</param>
@@ -81,7 +84,10 @@ internal sealed class PosternProcess : IAsyncDisposable
     }
 
     /// <summary>Mints fresh signed URLs and returns what a client puts into its request line.</summary>
-    public Task<string[]> MintAsync(int count) => Task.Run(() => HttpLoad.Collect(Server.Address, MintRequest, count, Target));
+    public Task<string[]> MintAsync(int count) => MintAsync(count, MintRequest);
+
+    /// <summary>The same by another request.</summary>
+    public Task<string[]> MintAsync(int count, byte[] request) => Task.Run(() => HttpLoad.Collect(Server.Address, request, count, Target));
 
     /// <summary>The same with one character of each signature changed.</summary>
     public async Task<string[]> ForgeAsync(int count) => [.. (await MintAsync(count)).Select((target, i) =>
