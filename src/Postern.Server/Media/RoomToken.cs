@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -10,6 +9,7 @@ namespace Postern.Server.Media;
 /// <summary>The text that admits one participant to one room of a media server: a JWT (HS256) with LiveKit's claims, signed by the shared secret.</summary>
 internal static class RoomToken
 {
+    private static readonly string Header = Base64Text.Encode("""{"alg":"HS256","typ":"JWT"}"""u8);
     private static readonly TimeSpan Moment = TimeSpan.FromMinutes(1);
 
     /// <summary>A token for <paramref name="identity"/>, to be presented before <paramref name="expires"/>.</summary>
@@ -41,17 +41,13 @@ internal static class RoomToken
 
     private static string Sign(MediaServer server, DateTimeOffset now, DateTimeOffset expires, Action<Utf8JsonWriter> claims)
     {
-        var payload = new ArrayBufferWriter<byte>(384);
-        using (var json = new Utf8JsonWriter(payload))
+        var signed = Header + "." + Base64Text.Encode(JsonText.Object(json =>
         {
-            json.WriteStartObject();
             json.WriteString("iss"u8, server.Key);
             json.WriteNumber("nbf"u8, now.ToUnixTimeSeconds());
             json.WriteNumber("exp"u8, expires.ToUnixTimeSeconds());
             claims(json);
-            json.WriteEndObject();
-        }
-        var signed = Base64Text.Encode("""{"alg":"HS256","typ":"JWT"}"""u8) + "." + Base64Text.Encode(payload.WrittenSpan);
+        }));
         return signed + "." + Base64Text.Encode(HMACSHA256.HashData(Encoding.UTF8.GetBytes(server.Secret), Encoding.ASCII.GetBytes(signed)));
     }
 }

@@ -1,6 +1,4 @@
-using System.Buffers;
 using System.Globalization;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.Features;
 using Postern.Core;
@@ -26,7 +24,6 @@ internal sealed class TryPage(
     private const int MostBodyBytes = 512;
 
     // The page writes text, never markup: & and ' stay readable in what it shows.
-    private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly ElevenLabsDialect shared = new();
 
@@ -240,17 +237,8 @@ internal sealed class TryPage(
         json.WriteEndArray();
     }
 
-    private static Task WriteAsync(HttpContext context, Action<Utf8JsonWriter> members)
-    {
-        var buffer = new ArrayBufferWriter<byte>(1024);
-        using (var json = new Utf8JsonWriter(buffer, Plain))
-        {
-            json.WriteStartObject();
-            members(json);
-            json.WriteEndObject();
-        }
-        return HttpAnswers.WriteAsync(context, new HttpAnswer(StatusCodes.Status200OK, buffer.WrittenSpan.ToArray()));
-    }
+    private static Task WriteAsync(HttpContext context, Action<Utf8JsonWriter> members) =>
+        HttpAnswers.WriteAsync(context, new HttpAnswer(StatusCodes.Status200OK, JsonText.Object(members)));
 
     // Behind a proxy that ends TLS the browser is on HTTPS although this request is not.
     private bool IsSecure(HttpContext context) => context.Request.IsHttps || options.PublicAddress is { Secure: true };

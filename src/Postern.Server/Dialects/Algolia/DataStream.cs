@@ -127,5 +127,5 @@ internal static class DataStream
         json.WriteEndObject();
     });
 
-    private static byte[] Value(char code, Action<Utf8JsonWriter> value) => [(byte)code, (byte)':', .. ElevenLabs.Wire.Written(value), (byte)'\n'];
+    private static byte[] Value(char code, Action<Utf8JsonWriter> value) => [(byte)code, (byte)':', .. JsonText.Value(value), (byte)'\n'];
 }

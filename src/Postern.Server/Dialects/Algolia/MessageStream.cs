@@ -133,7 +133,7 @@ internal static class MessageStream
     private static byte[] Event(string type, Action<Utf8JsonWriter>? members = null) =>
     [
         .. "data: "u8,
-        .. ElevenLabs.Wire.Object(json =>
+        .. JsonText.Object(json =>
         {
             json.WriteString("type"u8, type);
             members?.Invoke(json);

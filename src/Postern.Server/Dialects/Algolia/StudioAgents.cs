@@ -118,7 +118,7 @@ internal static class StudioAgents
 
     private static JsonElement Empty => JsonElement.Parse("{}", StrictJson.Document);
 
-    private static JsonElement Element(JsonObject document) => JsonElement.Parse(ElevenLabs.Wire.Written(json => document.WriteTo(json)), StrictJson.Document);
+    private static JsonElement Element(JsonObject document) => JsonElement.Parse(JsonText.Value(document), StrictJson.Document);
 
     private static JsonElement? Given(JsonElement body, string name) => body.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 

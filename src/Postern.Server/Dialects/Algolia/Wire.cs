@@ -7,7 +7,7 @@ namespace Postern.Server.Dialects.Algolia;
 internal static class Wire
 {
     /// <summary>An answer whose body is one object.</summary>
-    public static HttpAnswer Json(int status, Action<Utf8JsonWriter> members) => new(status, ElevenLabs.Wire.Object(members));
+    public static HttpAnswer Json(int status, Action<Utf8JsonWriter> members) => new(status, JsonText.Object(members));
 
     /// <summary>A member that is a list of objects.</summary>
     public static void List<T>(Utf8JsonWriter json, string name, IEnumerable<T> rows, Action<T> members)

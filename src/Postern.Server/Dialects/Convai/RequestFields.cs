@@ -36,10 +36,9 @@ internal sealed class RequestFields
         }
         try
         {
-            using var document = JsonDocument.Parse(request.Body, StrictJson.Document);
-            foreach (var member in document.RootElement.EnumerateObject())
+            foreach (var member in JsonElement.Parse(request.Body.Span, StrictJson.Document).EnumerateObject())
             {
-                members[member.Name] = member.Value.Clone();
+                members[member.Name] = member.Value;
             }
             _ = members.Values.All(value => value.ValueKind != JsonValueKind.String || value.GetString() is not null);
             return new RequestFields(members);

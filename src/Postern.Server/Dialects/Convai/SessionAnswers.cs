@@ -17,7 +17,7 @@ internal static class SessionAnswers
     {
         var (session, request, conversation, user) = opened;
         var media = session.Agent.Media!;
-        var metadata = System.Text.Encoding.UTF8.GetString(Wire.Object(json =>
+        var metadata = System.Text.Encoding.UTF8.GetString(JsonText.Object(json =>
         {
             json.WriteString("agent_id"u8, session.Agent.Id.Value);
             json.WriteString("character_session_id"u8, conversation);
@@ -125,5 +125,5 @@ internal static class SessionAnswers
         }
     });
 
-    private static byte[] Event(Action<Utf8JsonWriter> members) => [.. "data: "u8, .. Wire.Object(members), .. "\n\n"u8];
+    private static byte[] Event(Action<Utf8JsonWriter> members) => [.. "data: "u8, .. JsonText.Object(members), .. "\n\n"u8];
 }

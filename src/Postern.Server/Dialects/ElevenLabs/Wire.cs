@@ -1,6 +1,4 @@
-using System.Buffers;
 using System.Globalization;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using Postern.Core;
 
@@ -12,42 +10,8 @@ internal static class Wire
     /// <summary>A 422 lists no more.</summary>
     public const int MostProblems = 20;
 
-    // What is written is application/json or a WebSocket text, never inside a page: & and ' stay readable.
-    private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
-    private const int LargestKept = 4096;
-
-    [ThreadStatic]
-    private static (ArrayBufferWriter<byte> Buffer, Utf8JsonWriter Json)? kept;
-
     /// <summary>An answer whose body is one object.</summary>
-    public static HttpAnswer Json(int status, Action<Utf8JsonWriter> members) => new(status, Object(members));
-
-    /// <summary>One object as UTF-8.</summary>
-    public static byte[] Object(Action<Utf8JsonWriter> members) => Written(json =>
-    {
-        json.WriteStartObject();
-        members(json);
-        json.WriteEndObject();
-    });
-
-    /// <summary>One value as UTF-8.</summary>
-    public static byte[] Written(Action<Utf8JsonWriter> value)
-    {
-        // Taken away while in use: a value may be written inside of a value.
-        var (buffer, json) = kept ?? Writer();
-        kept = null;
-        json.Reset(buffer);
-        value(json);
-        json.Flush();
-        var written = buffer.WrittenSpan.ToArray();
-        buffer.Clear(); // it held a credential
-        if (buffer.Capacity <= LargestKept)
-        {
-            kept = (buffer, json);
-        }
-        return written;
-    }
+    public static HttpAnswer Json(int status, Action<Utf8JsonWriter> members) => new(status, JsonText.Object(members));
 
     /// <summary>The error shape of REST: <c>{"detail":{type, code, message, status, request_id}}</c>, the id in x-trace-id too.</summary>
     public static HttpAnswer Error(int httpStatus, string type, string code, string status, string message)
@@ -106,7 +70,7 @@ internal static class Wire
     });
 
     /// <summary>The event before a forced end.</summary>
-    public static byte[] ErrorEvent(int code, string type, string message) => Object(json =>
+    public static byte[] ErrorEvent(int code, string type, string message) => JsonText.Object(json =>
     {
         json.WriteString("type"u8, "error");
         json.WriteStartObject("error_event"u8);
@@ -117,10 +81,4 @@ internal static class Wire
     });
 
     private static object PlaceOf(string part) => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var index) ? index : part;
-
-    private static (ArrayBufferWriter<byte> Buffer, Utf8JsonWriter Json) Writer()
-    {
-        var buffer = new ArrayBufferWriter<byte>(1024);
-        return (buffer, new Utf8JsonWriter(buffer, Plain));
-    }
 }

@@ -15,7 +15,7 @@ internal static class Expiry
         return (session.Terms.EndBy - left, left);
     }
 
-    public static byte[] Event(string id, TimeSpan left) => Wire.Object(json =>
+    public static byte[] Event(string id, TimeSpan left) => JsonText.Object(json =>
     {
         json.WriteString("type"u8, "session.expiring");
         json.WriteString("event_id"u8, id);

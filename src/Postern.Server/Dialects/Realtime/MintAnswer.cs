@@ -7,17 +7,18 @@ namespace Postern.Server.Dialects.Realtime;
 internal static class MintAnswer
 {
     /// <summary>The secret with the session it opens. <paramref name="model"/> is the name that was asked for.</summary>
-    public static HttpAnswer Write(Minted minted, string? model) => new(200, Wire.Object(json =>
+    public static HttpAnswer Write(Minted minted, string? model) => new(200, JsonText.Object(json =>
     {
         WriteSecret(json, minted);
-        json.WritePropertyName("session"u8);
-        Session(minted, model).Write(json, flat: false);
+        json.WriteStartObject("session"u8);
+        WriteSession(json, minted, model);
+        json.WriteEndObject();
     }));
 
     /// <summary>The older form: the session with the secret inside.</summary>
-    public static HttpAnswer WriteBeta(Minted minted, string? model) => new(200, Wire.Object(json =>
+    public static HttpAnswer WriteBeta(Minted minted, string? model) => new(200, JsonText.Object(json =>
     {
-        Session(minted, model).WriteMembers(json);
+        WriteSession(json, minted, model);
         json.WriteStartObject("client_secret"u8);
         WriteSecret(json, minted);
         json.WriteEndObject();
@@ -29,6 +30,17 @@ internal static class MintAnswer
         json.WriteNumber("expires_at"u8, minted.Credential.Grant.StartBy.ToUnixTimeSeconds());
     }
 
-    private static SessionConfiguration Session(Minted minted, string? model) =>
-        new(minted.Request.Fixed, minted.Agent?.Upstream is not Upstream.Chat, "sess_" + minted.Credential.Id.Value, model ?? minted.Credential.Grant.Agent?.Value ?? "", 0);
+    private static void WriteSession(Utf8JsonWriter json, Minted minted, string? model)
+    {
+        var (values, hasVoice) = (minted.Request.Fixed, minted.Agent?.Upstream is not Upstream.Chat);
+        var (id, named) = ("sess_" + minted.Credential.Id.Value, model ?? minted.Credential.Grant.Agent?.Value ?? "");
+        if (values.IsEmpty)
+        {
+            SessionConfiguration.WriteDefaults(json, hasVoice, id, named);
+        }
+        else
+        {
+            new SessionConfiguration(values, hasVoice, id, named, 0).WriteMembers(json);
+        }
+    }
 }

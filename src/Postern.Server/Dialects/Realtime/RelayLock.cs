@@ -56,7 +56,7 @@ internal sealed class RelayLock
         }
         var session = Blank();
         leaves.ForEach(leaf => SessionConfiguration.Set(session, Place(leaf.Key), leaf.Value));
-        return Wire.Node(new JsonObject { ["type"] = "session.update", ["session"] = session });
+        return JsonText.Value(new JsonObject { ["type"] = "session.update", ["session"] = session });
     }
 
     private Passage Judge(bool isText, ReadOnlyMemory<byte> message)
@@ -115,10 +115,10 @@ internal sealed class RelayLock
         {
             ((JsonObject)changed["session"]!).TryAdd(name, value?.DeepClone());
         }
-        return new Passage(Wire.Node(changed), Errors(refused.Select(field => FieldRefusal.Locked("session." + field.Name)), cause));
+        return new Passage(JsonText.Value(changed), Errors(refused.Select(field => FieldRefusal.Locked("session." + field.Name)), cause));
     }
 
-    private Unanswered Updated(SessionConfiguration configuration) => new(Answer, Patience, Wire.Object(json =>
+    private Unanswered Updated(SessionConfiguration configuration) => new(Answer, Patience, JsonText.Object(json =>
     {
         json.WriteString("type"u8, "session.updated");
         json.WriteString("event_id"u8, NextId());
@@ -130,7 +130,7 @@ internal sealed class RelayLock
     {
         var refused = locked.RefusedOfResponse(SessionFields.Leaves(response)).ToList();
         return refused.Count == 0 ? Passage.AsItCame
-            : new Passage(Wire.Node(Without(message, "response", refused)), Errors(refused.Select(field => FieldRefusal.Locked("response." + field.Name)), cause));
+            : new Passage(JsonText.Value(Without(message, "response", refused)), Errors(refused.Select(field => FieldRefusal.Locked("response." + field.Name)), cause));
     }
 
     private static JsonObject Without(JsonElement message, string member, IEnumerable<SessionField> fields)

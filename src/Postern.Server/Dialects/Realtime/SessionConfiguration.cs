@@ -38,7 +38,7 @@ internal sealed class SessionConfiguration
     {
         locked = new SessionLock(values);
         this.hasVoice = hasVoice;
-        effective = JsonObject.Create(Defaults.Clone())!;
+        effective = JsonObject.Create(Defaults)!;
         effective["id"] = id;
         effective["model"] = model;
         effective["expires_at"] = expiresAt;
@@ -120,7 +120,7 @@ internal sealed class SessionConfiguration
             }
         }
         Silence(changed);
-        if (Wire.Node(changed).Length > longestBytes)
+        if (JsonText.Value(changed).Length > longestBytes)
         {
             return [new FieldRefusal("invalid_value", "session", $"The session's configuration may have {longestBytes} bytes at most.")];
         }
@@ -148,6 +148,32 @@ internal sealed class SessionConfiguration
         foreach (var (name, value) in effective)
         {
             WriteFlat(json, System.Text.Encoding.UTF8.GetBytes(name), value);
+        }
+    }
+
+    /// <summary>Writes the members that a session has of which the mint said nothing, without making it.</summary>
+    public static void WriteDefaults(Utf8JsonWriter json, bool hasVoice, string id, string model)
+    {
+        foreach (var member in Defaults.EnumerateObject())
+        {
+            if (member.NameEquals("id"u8))
+            {
+                json.WriteString("id"u8, id);
+            }
+            else if (member.NameEquals("model"u8))
+            {
+                json.WriteString("model"u8, model);
+            }
+            else if (!hasVoice && member.NameEquals("output_modalities"u8))
+            {
+                json.WriteStartArray("output_modalities"u8);
+                json.WriteStringValue("text"u8);
+                json.WriteEndArray();
+            }
+            else
+            {
+                member.WriteTo(json);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ internal sealed class TalkEvents(bool isXai)
 {
     private long last;
 
-    public byte[] Event(string type, Action<Utf8JsonWriter> members) => Wire.Object(json =>
+    public byte[] Event(string type, Action<Utf8JsonWriter> members) => JsonText.Object(json =>
     {
         json.WriteString("type"u8, type);
         json.WriteString("event_id"u8, NextId());

@@ -37,7 +37,7 @@ internal sealed class TalkItems
     /// <summary>Adds an item behind another; behind the last when <paramref name="previous"/> is null, at the start when it is "root". The id before it is returned.</summary>
     public string? Add(JsonObject item, string? previous = null)
     {
-        var size = Wire.Node(item).Length;
+        var size = JsonText.Value(item).Length;
         var at = previous switch { null => items.Count, "root" => 0, _ => items.FindIndex(other => Id(other) == previous) + 1 };
         items.Insert(at, item);
         var before = at == 0 ? null : Id(items[at - 1]);
@@ -61,7 +61,7 @@ internal sealed class TalkItems
 
     private void RemoveAt(int at)
     {
-        bytes -= Wire.Node(items[at]).Length;
+        bytes -= JsonText.Value(items[at]).Length;
         items.RemoveAt(at);
     }
 

@@ -1,7 +1,4 @@
-using System.Buffers;
-using System.Text.Encodings.Web;
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Postern.Server.Agents;
 
 namespace Postern.Server.Dialects.Realtime;
@@ -9,40 +6,13 @@ namespace Postern.Server.Dialects.Realtime;
 /// <summary>The shapes that both vendors share.</summary>
 internal static class Wire
 {
-    // What is written is application/json or a WebSocket text, never inside a page: & and ' stay readable.
-    private static readonly JsonWriterOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
-    /// <summary>One object as UTF-8.</summary>
-    public static byte[] Object(Action<Utf8JsonWriter> members)
-    {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var json = new Utf8JsonWriter(buffer, Plain))
-        {
-            json.WriteStartObject();
-            members(json);
-            json.WriteEndObject();
-        }
-        return buffer.WrittenSpan.ToArray();
-    }
-
-    /// <summary>A node as UTF-8.</summary>
-    public static byte[] Node(JsonNode node)
-    {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var json = new Utf8JsonWriter(buffer, Plain))
-        {
-            node.WriteTo(json);
-        }
-        return buffer.WrittenSpan.ToArray();
-    }
-
     /// <summary>The error shape of REST.</summary>
     public static HttpAnswer Error(int status, string type, string code, string message, string? param = null) =>
-        new(status, Object(json => WriteError(json, type, code, message, param)));
+        new(status, JsonText.Object(json => WriteError(json, type, code, message, param)));
 
     /// <summary>The error event; <paramref name="cause"/> is the <c>event_id</c> of the client's event that it answers.</summary>
     /// <param name="reason">The exact word, where <paramref name="code"/> is one of the few that clients act on.</param>
-    public static byte[] ErrorEvent(string id, string type, string code, string message, string? param = null, string? cause = null, string? reason = null) => Object(json =>
+    public static byte[] ErrorEvent(string id, string type, string code, string message, string? param = null, string? cause = null, string? reason = null) => JsonText.Object(json =>
     {
         json.WriteString("type"u8, "error");
         json.WriteString("event_id"u8, id);
