@@ -216,7 +216,7 @@ public sealed class ConnectionGate(Directory directory, ILedger ledger, TimeProv
             return CredentialVerifier.Verify(directory.Ring, text, kind, now);
         }
         // Its time and its revocation are judged from this row here, and once more in the transaction that opens the session.
-        return CredentialVerifier.IsOpaque(text, kind) && await ledger.FindAsync(CredentialMint.Hash(text.Value)) is { } stored && stored.Kind == kind
+        return CredentialVerifier.ReadOpaque(text, kind) is var (id, hash) && await ledger.FindAsync(id, hash) is { } stored && stored.Kind == kind
             ? stored.RevokedAt is null ? new VerifiedCredential(stored.Id, kind, stored.Grant, stored.KeyId ?? "") : new Denial(DenialReason.Revoked)
             : new Denial(DenialReason.CredentialMalformed);
     }

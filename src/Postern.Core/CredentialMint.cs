@@ -1,6 +1,4 @@
 using System.Collections.Immutable;
-using System.Text;
-using System.Security.Cryptography;
 using Postern.Core.Agents;
 using Postern.Core.Audit;
 using Postern.Core.Credentials;
@@ -125,23 +123,11 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
     }
 
     /// <summary>Finds an opaque credential by its text.</summary>
-    public Func<ApiKey, Task<StoredCredential?>> ByText(string text) => _ => ledger.FindAsync(Hash(text));
+    public Func<ApiKey, Task<StoredCredential?>> ByText(string text) => _ =>
+        CredentialVerifier.ReadOpaque(new CredentialText(text), CredentialKind.PersonalAccessToken) is var (id, hash) ? ledger.FindAsync(id, hash) : Task.FromResult<StoredCredential?>(null);
 
     /// <summary>Finds a credential by its id.</summary>
     public Func<ApiKey, Task<StoredCredential?>> ById(string id) => key => ledger.FindAsync(key.Project, new CredentialId(id));
-
-    /// <summary>
-    /// What the ledger keeps of an opaque text and finds it by. Behind the time that the text shows: hashes of one time stand together in
-    /// the index, as ids do, so that a mint touches the page that the last one did. What is no such text has no time and is never found.
-    /// </summary>
-    public static byte[] Hash(string text)
-    {
-        const CredentialKind Kind = CredentialKind.PersonalAccessToken;
-        var hash = SHA256.HashData(Encoding.UTF8.GetBytes(text));
-        return CredentialVerifier.IsOpaque(new CredentialText(text), Kind)
-            ? [.. Encoding.ASCII.GetBytes(text, Kind.Prefix().Length, CredentialId.TimeLength), .. hash]
-            : hash;
-    }
 
     private async Task<Decision<Found>> FindOwnAsync(string? keyText, Func<ApiKey, Task<StoredCredential?>> find)
     {
@@ -175,11 +161,10 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
             Project = credential.Grant.Project, Agent = credential.Grant.Agent, Key = key?.Id, Credential = credential.Id.Value,
             Subject = credential.Grant.Subject, Session = credential.Grant.ConversationId, Address = request.Address, Detail = GrantText.Write(credential.Kind, credential.Grant, request.Unheeded),
         };
-        var signed = credential.Kind.IsSigned();
         var values = request.Unmarked && directory.LocksSessions(credential.Grant.Project) ? request.Fixed.WithoutDefaults() : request.Fixed;
-        return signed && values.IsEmpty
+        return credential.Kind.IsSigned() && values.IsEmpty
             ? ledger.RecordAsync(entry)
-            : ledger.IssueAsync(credential, key?.Id ?? "", signed ? null : Hash(credential.Text.Value), values, entry);
+            : ledger.IssueAsync(credential, key?.Id ?? "", CredentialVerifier.ReadOpaque(credential.Text, credential.Kind)?.Hash, values, entry);
     }
 
     private static AuditEvent Note(string name, ApiKey key, StoredCredential stored, string? address, DateTimeOffset now) => new(now, name)

@@ -14,11 +14,11 @@ public interface ILedger
     /// <summary>Records one event.</summary>
     Task RecordAsync(AuditEvent entry);
 
-    /// <summary>Keeps a credential that the ledger must know: an opaque one by <paramref name="hash"/>, or one with fixed values.</summary>
+    /// <summary>Keeps a credential that the ledger must know: an opaque one with its <paramref name="hash"/>, or one with fixed values.</summary>
     Task IssueAsync(Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry);
 
-    /// <summary>The opaque credential of this hash, null when there is none.</summary>
-    Task<StoredCredential?> FindAsync(byte[] hash);
+    /// <summary>The opaque credential of this id if it has this hash; null when there is none.</summary>
+    Task<StoredCredential?> FindAsync(CredentialId id, byte[] hash);
 
     /// <summary>The credential of this id in a project, of whatever kind; null when none was minted.</summary>
     Task<StoredCredential?> FindAsync(ProjectId project, CredentialId id);

@@ -219,6 +219,6 @@ public sealed partial class HouseRulesTests
     private static partial Regex ExactVersion { get; }
 
     // API keys, then signed credentials, personal access tokens, private keys. Written so that this file does not find itself.
-    [GeneratedRegex(@"\bpst_[0-9A-Za-z]{43,}|\b(psu|pct|ek)_[\w-]{16,}\.[\w-]{16,}\.[\w-]{43}\b|\bpat_(?!0{20})[\w-]{51}\b|-----BEGIN [A-Z ]*PRIVATE KEY-{5}")]
+    [GeneratedRegex(@"\bpst_[0-9A-Za-z]{43,}|\b(psu|pct|ek)_[\w-]{16,}\.[\w-]{16,}\.[\w-]{43}\b|\bpat_(?!0{20})[\w-]{65}\b|-----BEGIN [A-Z ]*PRIVATE KEY-{5}")]
     private static partial Regex OwnSecret { get; }
 }

@@ -8,8 +8,8 @@ namespace Postern.Core.Credentials;
 /// <summary>Names a credential: 16 bytes, the first six of them the time in milliseconds, the others random. Public, safe in logs.</summary>
 public readonly record struct CredentialId(string Value)
 {
-    /// <summary>Characters of <see cref="Time"/>: six bytes.</summary>
-    public const int TimeLength = 8;
+    /// <summary>Characters of an id.</summary>
+    public const int Length = 22;
 
     /// <summary>A new id. Ids of one time stand together in an index.</summary>
     public static CredentialId Create(DateTimeOffset now)
@@ -19,9 +19,6 @@ public readonly record struct CredentialId(string Value)
         RandomText.Bytes(bytes[6..]);
         return new CredentialId(Base64Text.Encode(bytes));
     }
-
-    /// <summary>The characters that tell the time, and nothing else.</summary>
-    public string Time => Value[..TimeLength];
 
     /// <inheritdoc/>
     public override string ToString() => Value;

@@ -6,7 +6,7 @@ using Postern.Core.Keys;
 
 namespace Postern.Core.Credentials;
 
-/// <summary>Writes a grant as a credential: prefix of the kind, then a compact JWS (HS256), or the id's time and 256 random bits that only the ledger understands.</summary>
+/// <summary>Writes a grant as a credential: prefix of the kind, then a compact JWS (HS256), or its id and 256 random bits that only the ledger understands.</summary>
 public static class CredentialIssuer
 {
     [ThreadStatic]
@@ -20,7 +20,7 @@ public static class CredentialIssuer
         {
             Span<byte> secret = stackalloc byte[32];
             RandomText.Bytes(secret);
-            return new Credential(id, kind, grant, new CredentialText(kind.Prefix() + id.Time + Base64Text.Encode(secret)));
+            return new Credential(id, kind, grant, new CredentialText(kind.Prefix() + id.Value + Base64Text.Encode(secret)));
         }
         var (buffer, json) = kept ??= Writer();
         buffer.ResetWrittenCount();

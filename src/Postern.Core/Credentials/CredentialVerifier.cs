@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Security.Cryptography;
 using System.Text;
 using Postern.Core.Keys;
 
@@ -50,8 +51,13 @@ public static class CredentialVerifier
         }
     }
 
-    /// <summary>Whether a text can be an opaque credential of this kind: checked before anything is looked up.</summary>
-    public static bool IsOpaque(CredentialText credential, CredentialKind kind) =>
-        credential.Value.Length == kind.Prefix().Length + CredentialId.TimeLength + 43 && credential.Value.StartsWith(kind.Prefix(), StringComparison.Ordinal)
-        && Base64Text.IsAlphabet(credential.Value);
+    /// <summary>
+    /// The id that the text of an opaque credential of this kind begins with, and the SHA-256 of it all: what the ledger finds it by, and
+    /// knows it by. Null for what can be none, before anything is looked up.
+    /// </summary>
+    public static (CredentialId Id, byte[] Hash)? ReadOpaque(CredentialText credential, CredentialKind kind) =>
+        credential.Value.Length == kind.Prefix().Length + CredentialId.Length + RandomText.SecretLength
+        && credential.Value.StartsWith(kind.Prefix(), StringComparison.Ordinal) && Base64Text.IsAlphabet(credential.Value)
+            ? (new CredentialId(credential.Value.Substring(kind.Prefix().Length, CredentialId.Length)), SHA256.HashData(Encoding.ASCII.GetBytes(credential.Value)))
+            : null;
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Postern.Core;
+using Postern.Core.Credentials;
 using Postern.Core.Projects;
 using Postern.Core.Sessions;
 using Postern.Server.Dialects;
@@ -53,7 +54,7 @@ internal sealed class HeldRooms(
     // The credential that opened it, even an expired one: it is checked when a session begins and never again. Or a key of the project.
     private async Task<bool> OwnsAsync(OpenRoom open, string? presented) =>
         presented is null
-        || (await ledger.FindAsync(CredentialMint.Hash(presented)) is { } opener && opener.Id == open.Credential)
+        || (CredentialVerifier.ReadOpaque(new CredentialText(presented), CredentialKind.PersonalAccessToken) is var (id, hash) && id == open.Credential && await ledger.FindAsync(id, hash) is not null)
         || (!directory.Verify(presented, Scopes.Mint).IsDenied(out _, out var key) && key.Project == open.Project);
 
     private async Task UntilEndAsync(Session session, Leash leash, string? claimed, string? address)

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Text;
 using System.Text.Json;
 using Postern.Core;
 using Postern.Core.Agents;
@@ -9,14 +10,14 @@ using Postern.Core.Projects;
 namespace Postern.Server.Storage;
 
 /// <summary>
-/// The credentials that the ledger must know: opaque ones, by hash, and those with fixed values. Signed ones without such values have
+/// The credentials that the ledger must know: opaque ones, with their hash, and the values that were fixed for others. Signed ones have
 /// only their audit row, which holds the grant.
 /// </summary>
 internal sealed class CredentialStore(Database database)
 {
     private const string Columns =
         """
-        select c.id, c.project_id, c.agent_id, c.kind, c.subject, c.key_id, c.minted_at, c.start_by, c.uses, c.max_duration, c.origins, c.fixed is not null,
+        select c.id, c.project_id, c.agent_id, c.kind, c.subject, c.key_id, c.minted_at, c.start_by, c.uses, c.max_duration, c.origins, exists (select 1 from fixed_values where credential_id = c.id),
             coalesce(c.revoked_at, k.revoked_at, r.at), coalesce(d.uses, 0)
         from credential c
             left join api_key k on k.id = c.key_id
@@ -24,23 +25,32 @@ internal sealed class CredentialStore(Database database)
             left join redemption d on d.credential_id = c.id
         """;
 
-    /// <summary>Adds a credential and its audit row to a transaction.</summary>
-    public void Insert(WriteTransaction transaction, Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry)
+    /// <summary>Adds what is kept of a credential and its audit row to a transaction.</summary>
+    /// <param name="hash">Of an opaque one; null of a signed one.</param>
+    /// <param name="values">The fixed values as <see cref="Write(FixedValues)"/> has them.</param>
+    public static void Insert(WriteTransaction transaction, Credential credential, string keyId, byte[]? hash, string? values, AuditEvent entry)
     {
         var grant = credential.Grant;
-        transaction.Execute(
-            """
-            insert into credential (id, project_id, agent_id, kind, subject, key_id, hash, minted_at, start_by, uses, max_duration, origins, fixed)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-            """,
-            credential.Id.Value, grant.Project.Value, grant.Agent?.Value, credential.Kind.ToString(), grant.Subject, keyId, hash,
-            entry.At.ToUnixTimeMilliseconds(), grant.StartBy.ToUnixTimeMilliseconds(), grant.Uses, (long?)grant.MaxDuration?.TotalMilliseconds,
-            string.Join(' ', grant.Origins), values.IsEmpty ? null : Write(values));
+        if (hash is not null)
+        {
+            transaction.Execute(
+                """
+                insert into credential (id, project_id, agent_id, kind, subject, key_id, hash, minted_at, start_by, uses, max_duration, origins)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                """,
+                credential.Id.Value, grant.Project.Value, grant.Agent?.Value, credential.Kind.ToString(), grant.Subject, keyId, hash,
+                entry.At.ToUnixTimeMilliseconds(), grant.StartBy.ToUnixTimeMilliseconds(), grant.Uses, (long?)grant.MaxDuration?.TotalMilliseconds,
+                string.Join(' ', grant.Origins));
+        }
+        if (values is not null)
+        {
+            transaction.Execute("insert into fixed_values (credential_id, said) values ($1, $2)", credential.Id.Value, values);
+        }
         transaction.Audit(entry);
     }
 
-    /// <summary>The opaque credential of this hash.</summary>
-    public StoredCredential? Find(byte[] hash) => ReadOne(Columns + " where c.hash = $1", Row, hash);
+    /// <summary>The opaque credential of this id and hash.</summary>
+    public StoredCredential? Find(CredentialId id, byte[] hash) => ReadOne(Columns + " where c.id = $1 and c.hash = $2", Row, id.Value, hash);
 
     /// <summary>The credential of this id: its row, or else what its audit row tells.</summary>
     public StoredCredential? Find(ProjectId project, CredentialId id) =>
@@ -59,7 +69,7 @@ internal sealed class CredentialStore(Database database)
 
     /// <summary>What was fixed for a credential.</summary>
     public FixedValues ReadFixed(CredentialId id) =>
-        ReadOne("select fixed from credential where id = $1", static reader => reader.Text(0) is { } text ? Read(text) : null, id.Value) ?? FixedValues.None;
+        ReadOne("select said from fixed_values where credential_id = $1", static reader => Read(reader.GetString(0)), id.Value) ?? FixedValues.None;
 
     /// <summary>How long the sessions of a credential have lasted. One that nobody has ended lasts at most until its own end.</summary>
     public TimeSpan ReadSpent(CredentialId id, DateTimeOffset now)
@@ -137,8 +147,27 @@ internal sealed class CredentialStore(Database database)
         { HasFixed = reader.GetBoolean(11) },
         reader.GetString(5), reader.Time(6), reader.IsDBNull(12) ? null : reader.Time(12), reader.GetInt32(13));
 
-    private static string Write(FixedValues values) => JsonSerializer.Serialize(
-        new Dictionary<string, IReadOnlyDictionary<string, JsonElement>> { ["variables"] = values.Variables, ["fields"] = values.Fields, ["defaults"] = values.Defaults }, JsonSerializerOptions.Strict);
+    /// <summary>Fixed values as a row keeps them; null for none.</summary>
+    public static string? Write(FixedValues values)
+    {
+        if (values.IsEmpty)
+        {
+            return null;
+        }
+        return Encoding.UTF8.GetString(JsonText.Object(json =>
+        {
+            foreach (var (name, members) in ((string, IReadOnlyDictionary<string, JsonElement>)[])[("variables", values.Variables), ("fields", values.Fields), ("defaults", values.Defaults)])
+            {
+                json.WriteStartObject(name);
+                foreach (var (member, value) in members)
+                {
+                    json.WritePropertyName(member);
+                    value.WriteTo(json);
+                }
+                json.WriteEndObject();
+            }
+        }));
+    }
 
     private static FixedValues Read(string text)
     {

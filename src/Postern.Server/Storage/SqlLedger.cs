@@ -18,10 +18,13 @@ internal sealed class SqlLedger(
     public Task RecordAsync(AuditEvent entry) =>
         entry.Reason is not null && refusals.TryCount(entry, out var counted) ? counted : writer.RecordAsync(entry);
 
-    public Task IssueAsync(Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry) =>
-        writer.WriteAsync(transaction => credentials.Insert(transaction, credential, keyId, hash, values, entry));
+    public Task IssueAsync(Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry)
+    {
+        var kept = CredentialStore.Write(values); // here, not on the writer's thread
+        return writer.WriteAsync(transaction => CredentialStore.Insert(transaction, credential, keyId, hash, kept, entry));
+    }
 
-    public Task<StoredCredential?> FindAsync(byte[] hash) => Task.FromResult(credentials.Find(hash));
+    public Task<StoredCredential?> FindAsync(CredentialId id, byte[] hash) => Task.FromResult(credentials.Find(id, hash));
 
     public Task<StoredCredential?> FindAsync(ProjectId project, CredentialId id) => Task.FromResult(credentials.Find(project, id));
 

@@ -225,9 +225,10 @@ public sealed class CredentialVerifierTests
     [Trait("attack", "A19")]
     public void Opaque_Kind_IsNeverVerifiedWithoutTheLedger()
     {
-        var token = Forge.Issue(CredentialKind.PersonalAccessToken).Text;
+        var issued = Forge.Issue(CredentialKind.PersonalAccessToken);
+        var token = issued.Text;
 
-        Assert.True(CredentialVerifier.IsOpaque(token, CredentialKind.PersonalAccessToken));
+        Assert.Equal(issued.Id, CredentialVerifier.ReadOpaque(token, CredentialKind.PersonalAccessToken)?.Id);
         Assert.Equal(DenialReason.CredentialMalformed, Forge.Verdict(token.Value, CredentialKind.PersonalAccessToken));
         Assert.Equal(DenialReason.CredentialMalformed, Forge.Verdict("pat_" + Forge.Jws(Forge.HonestHeader, Forge.HonestClaims), CredentialKind.PersonalAccessToken));
         foreach (var slot in Kinds.Select(row => row.Data))
@@ -236,7 +237,7 @@ public sealed class CredentialVerifierTests
         }
         foreach (var other in new[] { "", "pat_", token.Value + "A", token.Value[..^1], " " + token.Value, token.Value[..^1] + "=", "PAT_" + token.Value[4..], "psu_" + token.Value[4..] })
         {
-            Assert.False(CredentialVerifier.IsOpaque(new CredentialText(other), CredentialKind.PersonalAccessToken));
+            Assert.Null(CredentialVerifier.ReadOpaque(new CredentialText(other), CredentialKind.PersonalAccessToken));
         }
     }
 

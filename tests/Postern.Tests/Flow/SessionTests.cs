@@ -264,7 +264,7 @@ public class SessionTests
         {
             connection.Open();
             using var command = connection.CreateCommand();
-            command.CommandText = "delete from credential";
+            command.CommandText = "delete from fixed_values";
             Assert.Equal(1, command.ExecuteNonQuery());
         }
         Assert.Equal(1011, (await ConnectTests.Refusal(url)).Code);

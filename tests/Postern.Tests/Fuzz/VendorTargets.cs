@@ -28,7 +28,7 @@ internal sealed class MintBodies : Target
         Utf8("""{"session":{"type":"realtime","model":"agent_1","instructions":"Be brief","audio":{"output":{"voice":"x"}}},"expires_after":{"anchor":"created_at","seconds":600}}"""),
         Utf8("""{"model":"agent_1","agent_id":"agent_1","user_id":"user-1","single_use":true,"max_session_duration_seconds":60,"allowed_origins":["app.example.com"],"fixed":["instructions"],"instructions":"x","modalities":["text"]}"""),
         Utf8("""{"end_user_id":"user-1","character_id":"agent_1"}"""),
-        Utf8("""{"apiAuthToken":"pat_000000000000000000000000000000000000000000000000000"}"""),
+        Utf8("""{"apiAuthToken":"pat_00000000000000000000000000000000000000000000000000000000000000000"}"""),
     ];
 
     public override void Try(ReadOnlySpan<byte> input, Dice dice)

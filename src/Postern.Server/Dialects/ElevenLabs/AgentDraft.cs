@@ -29,7 +29,7 @@ internal static class AgentDraft
     /// </summary>
     public static AgentRow Change(AgentRow row, JsonElement patch, bool openByDefault)
     {
-        var merged = Wire.Written(json => Merge(json, Element(row.Document), patch));
+        var merged = JsonText.Value(json => Merge(json, Element(row.Document), patch));
         var document = JsonObject.Create(JsonElement.Parse(merged, Core.StrictJson.Document))!;
         var auth = Member(patch, "platform_settings") is { } settings ? Member(settings, "auth") : null;
         var named = auth is { } said && (Member(said, "enable_auth") is not null || Member(said, "allowlist") is not null);
@@ -115,7 +115,7 @@ internal static class AgentDraft
 
     private static JsonElement Element(string document) => JsonElement.Parse(document, Core.StrictJson.Document);
 
-    private static string Text(JsonObject document) => System.Text.Encoding.UTF8.GetString(Wire.Written(json => document.WriteTo(json)));
+    private static string Text(JsonObject document) => System.Text.Encoding.UTF8.GetString(JsonText.Value(json => document.WriteTo(json)));
 
     private static JsonElement? Member(JsonElement element, string name) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var member) ? member : null;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Credentials;
@@ -70,38 +71,44 @@ internal class ElevenLabsDialect : SocketDialect
 
     public override string? UpstreamProtocol => Protocol;
 
-    public override HttpAnswer Write(Minted minted)
+    public override HttpAnswer Write(Minted minted) => Wire.Json(200, json =>
+    {
+        WriteHandle(json, minted);
+        if (minted.Credential.Kind == CredentialKind.SignedUrl)
+        {
+            json.WriteString("expires_at"u8, minted.Credential.Grant.StartBy.UtcDateTime.ToString("s", CultureInfo.InvariantCulture) + "Z");
+        }
+    });
+
+    /// <summary>What a client is handed: the URL or the room token around the credential's text, and the conversation's id where it is fixed.</summary>
+    public void WriteHandle(Utf8JsonWriter json, Minted minted)
     {
         var credential = minted.Credential;
+        var conversation = credential.Grant.ConversationId;
         if (credential.Kind == CredentialKind.ConversationToken)
         {
-            return WriteToken(minted);
+            json.WriteString("token"u8, Token(minted));
         }
-        var conversation = credential.Grant.ConversationId is { } id ? $"&conversation_id={id}" : "";
-        var url = $"{minted.WebSocketOrigin}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{conversation}";
-        return Wire.Json(200, json =>
+        else
         {
-            json.WriteString("signed_url"u8, url);
-            json.WriteString("expires_at"u8, credential.Grant.StartBy.UtcDateTime.ToString("s", CultureInfo.InvariantCulture) + "Z");
-            if (credential.Grant.ConversationId is not null)
-            {
-                json.WriteString("conversation_id"u8, credential.Grant.ConversationId);
-            }
-        });
+            json.WriteString("signed_url"u8, $"{minted.WebSocketOrigin}{ConversationPath}?agent_id={credential.Grant.Agent}&{CredentialParameter}={credential.Text.Value}{(conversation is null ? "" : "&conversation_id=")}{conversation}");
+        }
+        if (conversation is not null)
+        {
+            json.WriteString("conversation_id"u8, conversation);
+        }
     }
 
     // A room of the agent's media server is what a conversation token opens; the room bears the conversation's id.
-    private static HttpAnswer WriteToken(Minted minted)
+    private static string Token(Minted minted)
     {
         var grant = minted.Credential.Grant;
         var identity = grant.Subject ?? "user_" + minted.Credential.Id;
         // The client's initiation data passes by Postern: what is fixed goes with the room, for the agent's side to apply last. Signed, so no client can change it.
-        var metadata = Encoding.UTF8.GetString(FixedInitiation.Write($$"""{"agent_id":"{{grant.Agent}}"}""", minted.Request.Fixed));
-        return Wire.Json(200, json =>
-        {
-            json.WriteString("token"u8, RoomToken.Write(minted.Agent!.Media!, identity, minted.Request.Label, grant.ConversationId!, metadata, minted.Now, grant.StartBy));
-            json.WriteString("conversation_id"u8, grant.ConversationId);
-        });
+        var metadata = minted.Request.Fixed.IsEmpty
+            ? $$"""{"agent_id":"{{grant.Agent}}","type":"{{InitiationData.MessageType}}"}"""
+            : Encoding.UTF8.GetString(FixedInitiation.Write($$"""{"agent_id":"{{grant.Agent}}"}""", minted.Request.Fixed));
+        return RoomToken.Write(minted.Agent!.Media!, identity, minted.Request.Label, grant.ConversationId!, metadata, minted.Now, grant.StartBy);
     }
 
     public override HttpAnswer Refuse(Denial denial) => Refusals.Answer(denial);

@@ -57,8 +57,7 @@ internal static class MintForms
     {
         try
         {
-            using var document = JsonDocument.Parse(request.Body, StrictJson.Document);
-            return ReadBody(request, kind, document.RootElement.Clone());
+            return ReadBody(request, kind, JsonElement.Parse(request.Body.Span, StrictJson.Document));
         }
         catch (Exception e) when (StrictJson.IsBadInput(e))
         {

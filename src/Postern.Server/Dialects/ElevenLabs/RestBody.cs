@@ -47,7 +47,7 @@ internal readonly record struct RestBody(JsonElement? Json, HttpAnswer? Refusal)
             {
                 var json = JsonElement.Parse(bytes, StrictJson.Document);
                 // What cannot be written again, such as half of a surrogate pair, cannot be kept.
-                _ = Wire.Written(json.WriteTo);
+                _ = JsonText.Value(json.WriteTo);
                 return new(json, null);
             }
         }

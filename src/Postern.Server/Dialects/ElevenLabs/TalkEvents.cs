@@ -75,7 +75,7 @@ internal static class TalkEvents
         json.WriteNumber("event_id"u8, id);
     }
 
-    private static byte[] Event(string type, string member, Action<Utf8JsonWriter> write) => Wire.Object(json =>
+    private static byte[] Event(string type, string member, Action<Utf8JsonWriter> write) => JsonText.Object(json =>
     {
         json.WriteString("type"u8, type);
         json.WriteStartObject(member);

@@ -57,11 +57,7 @@ internal sealed class OwnDialect : Dialect
         if (kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken)
         {
             var vendor = Dialects.Named(minted.Agent!.Dialect) as ElevenLabsDialect ?? Dialects.All.OfType<ElevenLabsDialect>().First();
-            using var answer = JsonDocument.Parse(vendor.Write(minted).Body, StrictJson.Document);
-            foreach (var member in answer.RootElement.EnumerateObject().Where(member => member.Name is "signed_url" or "token" or "conversation_id"))
-            {
-                member.WriteTo(json);
-            }
+            vendor.WriteHandle(json, minted);
         }
     });
 
