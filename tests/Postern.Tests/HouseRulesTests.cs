@@ -96,6 +96,21 @@ public sealed partial class HouseRulesTests
     public void Macs_Comparison_IsNeverByOperator() =>
         SourceTree.AssertNone(SourceTree.Find(SourceTree.Sources("src"), MacByOperator));
 
+    // The writer, the migrations, feedback by an id alone, and a project's own API key. Each other one would be a hole in the second wall.
+    [Fact]
+    [Trait("attack", "F1")]
+    public void Sights_BeyondOneUser_AreTheseAlone()
+    {
+        var wide = SourceTree.Find(SourceTree.Sources("src"), WideSight).CountBy(found => found[..found.IndexOf(':', StringComparison.Ordinal)]);
+
+        Assert.Equal(
+            [
+                ("src/Postern.Server/Dialects/ElevenLabs/ConversationsRest.cs", 2), ("src/Postern.Server/Storage/ConversationMove.cs", 1),
+                ("src/Postern.Server/Storage/ConversationStore.cs", 4), ("src/Postern.Server/Storage/Database.cs", 1), ("src/Postern.Server/Storage/GroupedWriter.cs", 1),
+            ],
+            wide.Select(file => (file.Key, file.Value)));
+    }
+
     [Fact]
     public void Json_FromOutside_IsReadWithOptions()
     {
@@ -190,6 +205,9 @@ public sealed partial class HouseRulesTests
 
     [GeneratedRegex("eleven ?labs|xuna|open ?ai|\\bx-?ai\\b|convai|algolia|sk-alg", RegexOptions.IgnoreCase)]
     private static partial Regex Vendor { get; }
+
+    [GeneratedRegex(@"\bSight\.(All|Of\([^()]*, null\))")]
+    private static partial Regex WideSight { get; }
 
     [GeneratedRegex(@"\bswitch\s*\{")]
     private static partial Regex SwitchExpression { get; }

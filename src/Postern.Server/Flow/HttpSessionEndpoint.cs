@@ -108,7 +108,8 @@ internal sealed class HttpSessionEndpoint(
         IReadOnlyList<Said> conversation = [];
         if (opened.Request.Text is { } text)
         {
-            var earlier = opened.Request.Conversation is { } id && conversations.Read(id) is { } row ? conversations.ReadTurns(row) : [];
+            var earlier = opened.Request.Conversation is { } id
+                && conversations.Read(SightOf(opened.Session.Agent, opened.Session.Terms.Subject, opened.Request.Connect), id) is { } row ? conversations.ReadTurns(row) : [];
             conversation = [.. earlier.Select(turn => new Said(turn.Role == TurnRole.User ? SaidBy.User : SaidBy.Agent, turn.Message)), new Said(SaidBy.User, text)];
             await recorder.AddAsync(TurnRole.User, text);
         }
@@ -220,11 +221,14 @@ internal sealed class HttpSessionEndpoint(
     {
         return (answering.GetValueOrDefault(conversation) ?? rooms.Find(conversation)) is { } now
             ? now.Session.Agent.Id == agent.Id && IsTheirs(now.Session.Terms.Subject, now.User)
-            : conversations.Read(conversation) is { } row && row.Owner.Project == agent.Project && row.Owner.Agent == agent.Id && IsTheirs(row.Subject, row.User);
+            : conversations.Read(SightOf(agent, named, asked), conversation) is { } row && row.Owner.Project == agent.Project && row.Owner.Agent == agent.Id && IsTheirs(row.Subject, row.User);
 
         bool IsTheirs(string? owner, string? user) =>
             owner is null ? named is null && user == asked.Subject : owner == (named ?? (asked.Key is null ? null : asked.Subject));
     }
+
+    // With a key the application asks, for whichever user; else the user whom the credential names, or nobody in particular.
+    private static Sight SightOf(Agent agent, string? named, ConnectRequest asked) => Sight.Of(agent.Project, asked.Key is null ? named ?? "" : null);
 
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress, denial) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));

@@ -69,6 +69,10 @@ internal sealed class PosternHost : IAsyncDisposable
             certificates = options.Https is null ? null : CertificateSource.Open(options, clock, LoggerFactory.Create(logging => LogSettings.Apply(logging, options)).CreateLogger<CertificateSource>());
             KestrelSettings.Apply(builder, options, certificates);
             app = builder.Build();
+            if (store.Database is { IsPostgres: true, KeepsSight: false })
+            {
+                Log.SightNotKept(app.Services.GetRequiredService<ILogger<PosternHost>>());
+            }
 
             var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, node.Name, options.Limits.PublicSessionsPerAddress);
             var live = new LiveSessions(directory);

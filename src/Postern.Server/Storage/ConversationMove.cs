@@ -13,7 +13,7 @@ internal static class ConversationMove
     /// <summary>Moves what is there; returns how many conversations it found.</summary>
     public static int Run(Database database, SecretBox secrets)
     {
-        using var transaction = new WriteTransaction(database.Open());
+        using var transaction = new WriteTransaction(database.Open(Sight.All));
         transaction.Begin();
         transaction.LockDirectory(); // of several starts one moves, the others find nothing
         var present = transaction.Scalar(database.IsPostgres

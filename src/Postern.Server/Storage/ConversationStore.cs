@@ -78,7 +78,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
     /// <summary>Stores what a user thinks of a session; false when there is no such conversation.</summary>
     public async Task<bool> RateAsync(string id, ConversationFeedback feedback)
     {
-        if (Read(id) is not { } row)
+        if (Read(Sight.All, id) is not { } row) // its id alone is known, and nothing of it is answered
         {
             return false;
         }
@@ -107,37 +107,37 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
         return deleted;
     }
 
-    /// <summary>The session's conversation of this id, of whatever project.</summary>
-    public ConversationRow? Read(string id) => database.Query($"select {Columns} from conversation where id = $1 and is_session = 1", Row, id).FirstOrDefault();
+    /// <summary>The session's conversation of this id. SQLite finds it beyond the sight too: whose it is the caller judges.</summary>
+    public ConversationRow? Read(Sight sight, string id) => database.Query(sight, $"select {Columns} from conversation where id = $1 and is_session = 1", Row, id).FirstOrDefault();
 
     /// <summary>The conversations of an agent that have this id: those of <paramref name="subject"/> alone, or of everybody when it is null.</summary>
     /// <remarks>With a subject the whole key is looked up: a row of somebody else's is never touched, so that its being there takes no time.</remarks>
     public List<ConversationRow> Find(ProjectId project, AgentId agent, string? subject, string id) => subject is not null
-        ? database.Query($"select {Columns} from conversation where {ByOwner}", Row, project.Value, agent.Value, subject, id)
-        : database.Query($"select {Columns} from conversation where project_id = $1 and agent_id = $2 and id = $3 order by seq", Row, project.Value, agent.Value, id);
+        ? database.Query(Sight.Of(project, subject), $"select {Columns} from conversation where {ByOwner}", Row, project.Value, agent.Value, subject, id)
+        : database.Query(Sight.Of(project, null), $"select {Columns} from conversation where project_id = $1 and agent_id = $2 and id = $3 order by seq", Row, project.Value, agent.Value, id);
 
     /// <summary>An answer that was given here, with its conversation; of this subject alone unless that is null.</summary>
     public (ConversationRow Row, Message Answer)? FindAnswer(ProjectId project, AgentId agent, string? subject, string messageId)
     {
         if (database.Query(
-            $"select {Columns} from conversation where project_id = $1 and agent_id = $2 and ($3 = 0 or subject = $4) and seq in (select conversation from message where id = $5 and from_agent = 1) order by seq limit 1",
+            Sight.Of(project, subject), $"select {Columns} from conversation where project_id = $1 and agent_id = $2 and ($3 = 0 or subject = $4) and seq in (select conversation from message where id = $5 and from_agent = 1) order by seq limit 1",
             Row, project.Value, agent.Value, subject is null ? 0 : 1, subject ?? "", messageId) is not [var row])
         {
             return null;
         }
         // It may be deleted between the two.
         var seal = new ConversationSeal(secrets, row.Owner, row.Id);
-        return database.Query($"select {MessageColumns} from message where conversation = $1 and id = $2", seal.Open, row.Seq, messageId) is [var answer] ? (row, answer) : null;
+        return database.Query(Sight.Of(row.Owner), $"select {MessageColumns} from message where conversation = $1 and id = $2", seal.Open, row.Seq, messageId) is [var answer] ? (row, answer) : null;
     }
 
     /// <summary>One page of an agent's conversations, those with the newest activity first, and how many there are in all.</summary>
     public (List<ConversationRow> Rows, long Total) List(ConversationListing listing)
     {
-        var values = new List<object?>();
+        var (sight, values) = (Sight.Of(listing.Project, listing.Subject), new List<object?>());
         var where = listing.Where(values);
-        var total = database.Query($"select count(*) from conversation where {where}", static reader => reader.GetInt64(0), [.. values])[0];
+        var total = database.Query(sight, $"select count(*) from conversation where {where}", static reader => reader.GetInt64(0), [.. values])[0];
         values.AddRange([listing.Limit, listing.Offset]);
-        return (database.Query(string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where {where} order by active_at desc, seq desc limit ${values.Count - 1} offset ${values.Count}"),
+        return (database.Query(sight, string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where {where} order by active_at desc, seq desc limit ${values.Count - 1} offset ${values.Count}"),
             Row, [.. values]), total);
     }
 
@@ -147,13 +147,13 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
         var values = new List<object?>();
         var where = listing.Where(values);
         values.AddRange([after, listing.Limit]);
-        return database.Query(string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where {where} and seq > ${values.Count - 1} order by seq limit ${values.Count}"),
+        return database.Query(Sight.Of(listing.Project, listing.Subject), string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where {where} and seq > ${values.Count - 1} order by seq limit ${values.Count}"),
             Row, [.. values]);
     }
 
     /// <summary>All of a user's conversations, with whatever agent.</summary>
     public List<ConversationRow> ReadAll(ProjectId project, string subject) => database.Query(
-        $"select {Columns} from conversation where project_id = $1 and subject = $2 order by seq", Row, project.Value, subject);
+        Sight.Of(project, subject), $"select {Columns} from conversation where project_id = $1 and subject = $2 order by seq", Row, project.Value, subject);
 
     /// <summary>Deletes what a listing finds, some hundreds at a time; returns how many.</summary>
     public async Task<int> DeleteAsync(ConversationListing listing, string? keyId, DateTimeOffset now)
@@ -175,7 +175,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
     public List<Message> ReadMessages(ConversationRow row)
     {
         var seal = new ConversationSeal(secrets, row.Owner, row.Id);
-        return database.Query($"select {MessageColumns} from message where conversation = $1 order by seq", seal.Open, row.Seq);
+        return database.Query(Sight.Of(row.Owner), $"select {MessageColumns} from message where conversation = $1 order by seq", seal.Open, row.Seq);
     }
 
     /// <summary>
@@ -210,6 +210,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
 
     /// <summary>One page of the project's users by id, with their first and last session: whoever is merely claimed to be one is listed apart, behind.</summary>
     public List<ConversationUser> ListUsers(ProjectId project, string search, (string Id, bool IsBound) after, int limit) => database.Query(
+        Sight.Of(project, null),
         """
         select u.user_id, u.claimed, u.first_at, u.last_at, u.conversations, c.id, c.agent_id
         from (select coalesce(nullif(subject, ''), claimed_subject) as user_id, case subject when '' then 1 else 0 end as claimed,
@@ -235,7 +236,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
             values.AddRange([at, id]);
         }
         values.Add(limit);
-        return database.Query(string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where is_session = 1 and {where} order by started_at {order}, id {order} limit ${values.Count}"),
+        return database.Query(Sight.Of(query.Project, null), string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where is_session = 1 and {where} order by started_at {order}, id {order} limit ${values.Count}"),
             Row, [.. values]);
     }
 

@@ -32,6 +32,12 @@ internal sealed class Database : IAsyncDisposable
     /// <summary>Whether several nodes may share it.</summary>
     public bool IsPostgres => postgres is not null;
 
+    /// <summary>
+    /// Whether the database itself holds back what is out of a connection's sight: not SQLite, nor PostgreSQL for a superuser or a role with
+    /// BYPASSRLS. Then the conditions of the queries stand alone.
+    /// </summary>
+    public bool KeepsSight => IsPostgres && Query("select row_security_active('conversation')", static reader => reader.GetBoolean(0))[0];
+
     private string Mend => IsPostgres ? "start PostgreSQL, or mend --database"
         : $"see that {new SqliteConnectionStringBuilder(connectionString).DataSource} is Postern's and can be written to, or choose another with --data or --database";
 
@@ -57,25 +63,27 @@ internal sealed class Database : IAsyncDisposable
         }
     }
 
-    /// <summary>An open connection with the settings that durability rests on.</summary>
+    /// <summary>An open connection with the settings that durability and its sight rest on.</summary>
+    /// <param name="sight">Whose conversations and memories it sees; nobody's unless given.</param>
     /// <exception cref="StorageException">The database cannot be reached or used.</exception>
-    public DbConnection Open()
+    public DbConnection Open(Sight sight = default)
     {
         SocketThread.MustNotBe();
-        return Open(again: true);
+        return Open(sight, again: true);
     }
 
-    private DbConnection Open(bool again)
+    private DbConnection Open(Sight sight, bool again)
     {
         DbConnection connection = postgres is not null ? postgres.CreateConnection() : new SqliteConnection(connectionString);
         try
         {
             connection.Open();
             // A fresh SQLite handle waits for no lock, and leaves what is deleted in the file; one of the pool keeps what it was told.
-            // PostgreSQL may have been configured to answer before the disk has, and forgets at every return to the pool.
+            // PostgreSQL may have been configured to answer before the disk has, and the connection may have been somebody else's before.
             if (postgres is not null)
             {
-                Run(connection, "set synchronous_commit = on");
+                using var settings = Command(connection, "select set_config('synchronous_commit', 'on', false), set_config('postern.sight', $1, false)", sight.Text);
+                settings.ExecuteNonQuery();
             }
             else if (!prepared.TryGetValue(((SqliteConnection)connection).Handle!, out _))
             {
@@ -91,19 +99,23 @@ internal sealed class Database : IAsyncDisposable
             if (again && (e is PostgresException { SqlState: "57P01" or "57P02" or "57P03" } || e is NpgsqlException { InnerException: IOException }))
             {
                 postgres!.Clear();
-                return Open(again: false);
+                return Open(sight, again: false);
             }
             throw new StorageException($"The database cannot be opened: {FirstLine(e.Message)}: {Mend}.", e);
         }
     }
 
-    /// <summary>All rows of a query, read by a connection of its own.</summary>
+    /// <summary>All rows of a query that concerns no user's conversations and memories, read by a connection of its own.</summary>
     /// <exception cref="StorageException">The database did not answer.</exception>
-    public List<T> Query<T>(string sql, Func<DbDataReader, T> row, params ReadOnlySpan<object?> values)
+    public List<T> Query<T>(string sql, Func<DbDataReader, T> row, params ReadOnlySpan<object?> values) => Query(default(Sight), sql, row, values);
+
+    /// <summary>All rows of a query within this sight, read by a connection of its own.</summary>
+    /// <exception cref="StorageException">The database did not answer.</exception>
+    public List<T> Query<T>(Sight sight, string sql, Func<DbDataReader, T> row, params ReadOnlySpan<object?> values)
     {
         try
         {
-            using var connection = Open();
+            using var connection = Open(sight);
             using var command = Command(connection, sql, values);
             using var reader = command.ExecuteReader();
             var rows = new List<T>();
@@ -145,7 +157,7 @@ internal sealed class Database : IAsyncDisposable
     /// <exception cref="StorageException">A newer version wrote the database, or it cannot be changed.</exception>
     public int Migrate(DateTimeOffset now)
     {
-        using var connection = Open();
+        using var connection = Open(Sight.All);
         try
         {
             return Migrate(connection, now);
@@ -235,7 +247,8 @@ internal sealed class Database : IAsyncDisposable
     private string Words(string text) => text
         .Replace("{text}", IsPostgres ? "text collate \"C\"" : "text", StringComparison.Ordinal)
         .Replace("{blob}", IsPostgres ? "bytea" : "blob", StringComparison.Ordinal)
-        .Replace("{alone credential, session}", IsPostgres ? "lock table credential, session in access exclusive mode;" : "", StringComparison.Ordinal)
+        .Replace("{postgres}", IsPostgres ? "" : "/*", StringComparison.Ordinal)
+        .Replace("{/postgres}", IsPostgres ? "" : "*/", StringComparison.Ordinal)
         .Replace("{clustered}", IsPostgres ? "" : " without rowid", StringComparison.Ordinal)
         .Replace("{identity}", IsPostgres ? "bigint generated always as identity primary key" : "integer primary key autoincrement", StringComparison.Ordinal);
 

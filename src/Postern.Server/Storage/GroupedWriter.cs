@@ -122,7 +122,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
         var transaction = kept;
         try
         {
-            transaction ??= new WriteTransaction(database.Open());
+            transaction ??= new WriteTransaction(database.Open(Sight.All)); // the jobs are of many users
             if (group.Exists(static job => job.Row is not null))
             {
                 // List.Sort keeps no order among equals, and who did not wait for one job may rely on its standing before the next.

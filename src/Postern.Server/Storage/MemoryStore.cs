@@ -20,12 +20,12 @@ internal sealed class MemoryStore(Database database, GroupedWriter writer, Secre
 
     /// <summary>All that is remembered of this user, the newest first.</summary>
     public List<MemoryRecord> Read(Owner owner) => owner.IsAnonymous ? [] : database.Query(
-        $"select {Columns} from memory where {ByOwner} order by updated_at desc, id", Row, owner.Project.Value, owner.Agent.Value, owner.Subject);
+        Sight.Of(owner), $"select {Columns} from memory where {ByOwner} order by updated_at desc, id", Row, owner.Project.Value, owner.Agent.Value, owner.Subject);
 
     /// <summary>One page, the last changed first, and how many there are in all.</summary>
     public (List<MemoryRecord> Records, long Total) List(MemoryQuery query)
     {
-        var values = new List<object?> { query.Project.Value, query.Agent.Value };
+        var (sight, values) = (Sight.Of(query.Project, query.Subject), new List<object?> { query.Project.Value, query.Agent.Value });
         var where = "project_id = $1 and agent_id = $2";
         foreach (var (condition, value) in new (string, object?)[]
         {
@@ -38,15 +38,15 @@ internal sealed class MemoryStore(Database database, GroupedWriter writer, Secre
                 where += string.Create(CultureInfo.InvariantCulture, $" and {condition} ${values.Count}");
             }
         }
-        var total = database.Query($"select count(*) from memory where {where}", static reader => reader.GetInt64(0), [.. values])[0];
+        var total = database.Query(sight, $"select count(*) from memory where {where}", static reader => reader.GetInt64(0), [.. values])[0];
         values.AddRange([query.Limit, query.Offset]);
-        return (database.Query(string.Create(CultureInfo.InvariantCulture, $"select {Columns} from memory where {where} order by updated_at desc, id limit ${values.Count - 1} offset ${values.Count}"),
+        return (database.Query(sight, string.Create(CultureInfo.InvariantCulture, $"select {Columns} from memory where {where} order by updated_at desc, id limit ${values.Count - 1} offset ${values.Count}"),
             Row, [.. values]), total);
     }
 
     /// <summary>All that any agent of the project remembers of this user.</summary>
     public List<MemoryRecord> ReadAll(ProjectId project, string subject) => database.Query(
-        $"select {Columns} from memory where project_id = $1 and subject = $2 order by created_at, id", Row, project.Value, subject);
+        Sight.Of(project, subject), $"select {Columns} from memory where project_id = $1 and subject = $2 order by created_at, id", Row, project.Value, subject);
 
     /// <summary>What of this user's memory has most to do with what is looked for, the nearest first. Their limit keeps it in memory.</summary>
     public List<MemoryRecord> Search(Owner owner, MemorySearch search) =>
@@ -55,7 +55,7 @@ internal sealed class MemoryStore(Database database, GroupedWriter writer, Secre
 
     /// <summary>The record of this id: of this subject alone unless that is null.</summary>
     public MemoryRecord? Find(ProjectId project, AgentId agent, string? subject, string id) => database.Query(
-        $"select {Columns} from memory where id = $1 and project_id = $2 and agent_id = $3 and ($4 = 0 or subject = $5)",
+        Sight.Of(project, subject), $"select {Columns} from memory where id = $1 and project_id = $2 and agent_id = $3 and ($4 = 0 or subject = $5)",
         Row, id, project.Value, agent.Value, subject is null ? 0 : 1, subject ?? "").SingleOrDefault();
 
     /// <summary>Remembers something more; RequestInvalid, with a sentence, when it is too much or the project keeps nothing.</summary>

@@ -41,7 +41,7 @@ internal sealed class VoteStore(Database database, GroupedWriter writer, SecretB
     public List<Vote> Read(ConversationRow row)
     {
         var seal = new ConversationSeal(secrets, row.Owner, row.Id);
-        return database.Query("select id, message_id, value, sealed, created_at, updated_at from vote where conversation = $1 order by created_at, id",
+        return database.Query(Sight.Of(row.Owner), "select id, message_id, value, sealed, created_at, updated_at from vote where conversation = $1 order by created_at, id",
             reader => new Vote(reader.GetString(0), row.Owner.Agent, reader.GetString(1), reader.GetInt32(2), seal.OpenVote(reader.GetString(1), (byte[])reader.GetValue(3)), null,
                 reader.Time(4), reader.Time(5)), row.Seq);
     }

@@ -2,6 +2,7 @@ using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
 using Postern.Tests.Agents.Chat;
+using Postern.Tests.Credentials;
 using Postern.Tests.Flow;
 
 namespace Postern.Tests.Cli;
@@ -60,16 +61,30 @@ public sealed class LeakTests : IDisposable
         var (code, output, errors) = await process.EndAsync();
         Assert.Equal(0, code);
         Assert.Contains("The endpoint answered 401 (invalid_api_key).", output + errors, StringComparison.Ordinal);
-        foreach (var secret in secrets)
+        // A credential's signature is the part that makes it one.
+        Assert.All(secrets, secret => AssertNowhere(secret.Split('.')[^1], output + errors));
+    }
+
+    [Fact]
+    [Trait("attack", "A20")]
+    [Trait("attack", "B17")]
+    public async Task UserToken_InTheQueryOfACompletion_IsRefusedAndLeftNowhere()
+    {
+        await using var process = Start();
+        using var client = await ClientAsync(process);
+        var token = UserTokenForge.Token(UserTokenForge.HonestClaims);
+        foreach (var (name, value) in new[] { ("X-Algolia-Secure-User-Token", token), ("x-algolia-secure-user-token", token), ("X-Algolia-Secure-User-Token", token + "%00") })
         {
-            Assert.DoesNotContain(secret, output + errors, StringComparison.Ordinal);
-            // A credential's signature is the part that makes it one.
-            var telling = Encoding.UTF8.GetBytes(secret.Split('.')[^1]);
-            foreach (var file in System.IO.Directory.GetFiles(folder, "*", SearchOption.AllDirectories))
-            {
-                Assert.False(File.ReadAllBytes(file).AsSpan().IndexOf(telling) >= 0, $"a secret stands in {Path.GetFileName(file)}");
-            }
+            using var refused = await client.PostAsync(
+                $"/agent-studio/1/agents/{Server.Storage.Store.DemoAgent.Uuid}/completions?compatibilityMode=ai-sdk-5&x-algolia-application-id=default&x-algolia-api-key={Key}&{name}={value}",
+                TestPostern.Json("""{"messages":[{"id":"m","role":"user","content":"hello"}]}"""), Cancel);
+            Assert.Equal(401, (int)refused.StatusCode);
         }
+
+        process.Terminate();
+        var (code, output, errors) = await process.EndAsync();
+        Assert.Equal(0, code);
+        Assert.All([Key, .. token.Split('.')], part => AssertNowhere(part, output + errors));
     }
 
     [Fact]
@@ -99,6 +114,15 @@ public sealed class LeakTests : IDisposable
     }
 
     public void Dispose() => System.IO.Directory.Delete(folder, recursive: true);
+
+    private void AssertNowhere(string secret, string log)
+    {
+        Assert.DoesNotContain(secret, log, StringComparison.Ordinal);
+        foreach (var file in System.IO.Directory.GetFiles(folder, "*", SearchOption.AllDirectories))
+        {
+            Assert.False(File.ReadAllBytes(file).AsSpan().IndexOf(Encoding.UTF8.GetBytes(secret)) >= 0, $"a secret stands in {Path.GetFileName(file)}");
+        }
+    }
 
     // In every slot that takes the kind, once as it is and once spoiled: what is refused is told in the log too.
     private static async Task PresentAsync(HttpClient client, JsonElement minted, string kind)

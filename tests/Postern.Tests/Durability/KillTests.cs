@@ -105,7 +105,7 @@ public sealed class KillTests(ITestOutputHelper output)
     // Everything that was ever acknowledged, each time: a later recovery must not lose what an earlier one kept.
     private static void Check(TestDatabase database, Journal journal, string when)
     {
-        using var connection = database.Open().Open();
+        using var connection = database.Open().Open(Sight.All);
         foreach (var sql in Untold)
         {
             Assert.True(Ids(sql) is [], $"{when}: what is there without the other half: {sql}");

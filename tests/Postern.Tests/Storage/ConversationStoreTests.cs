@@ -56,7 +56,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         recorder.Feedback(3, false);
         await recorder.EndAsync(new SessionEnd(SessionEndReason.MaxDuration, 1000, "it was long"));
 
-        var row = Store.Read(session.Id)!;
+        var row = Store.Read(Sight.All, session.Id)!;
         Assert.Equal((Project, "agent_a", "ann", "bob", "ann", "signed_url"), (row.Owner.Project, row.Owner.Agent.Value, row.Subject, row.ClaimedSubject, row.User, row.AuthorizationMethod));
         Assert.Equal(("MaxDuration", 1000, "it was long", true, 2), (row.EndReason, row.CloseCode, row.Detail, row.TextOnly, row.MessageCount));
         Assert.Equal((1, 1), (row.Likes, row.Dislikes));
@@ -77,7 +77,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         var recorder = new ConversationRecorder(Store, session, TimeProvider.System);
         recorder.Begin(Opening.None, textOnly: true);
         await recorder.EndAsync(Orderly);
-        Assert.Equal(word, Store.Read(session.Id)!.AuthorizationMethod);
+        Assert.Equal(word, Store.Read(Sight.All, session.Id)!.AuthorizationMethod);
     }
 
     [Fact]
@@ -100,7 +100,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
             return session.Id;
         }));
         Assert.All(ids, id => Assert.Equal(Enumerable.Range(0, 100).Select(n => $"{n}"), Turns(id).Select(t => t.Message)));
-        Assert.All(ids, id => Assert.Equal(100, Store.Read(id)!.MessageCount));
+        Assert.All(ids, id => Assert.Equal(100, Store.Read(Sight.All, id)!.MessageCount));
     }
 
     [Fact]
@@ -111,7 +111,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         await Store.WriteAsync(change);
         await Store.WriteAsync(change);
         Assert.Single(Turns(session.Id));
-        Assert.Equal(1, Store.Read(session.Id)!.MessageCount);
+        Assert.Equal(1, Store.Read(Sight.All, session.Id)!.MessageCount);
     }
 
     [Fact]
@@ -122,12 +122,12 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         recorder.Begin(Opening.None, textOnly: false);
         await recorder.AddAsync(TurnRole.User, "canary");
         await UntilAsync(() => Turns(session.Id).Count == 1);
-        var row = Store.Read(session.Id)!;
+        var row = Store.Read(Sight.All, session.Id)!;
         Assert.True(await Store.DeleteAsync(row, "key_1", Start));
         Assert.False(await Store.DeleteAsync(row, "key_1", Start));
         await recorder.AddAsync(TurnRole.User, "more");
         await recorder.EndAsync(Orderly);
-        Assert.Null(Store.Read(session.Id));
+        Assert.Null(Store.Read(Sight.All, session.Id));
         Assert.Empty(Turns(session.Id));
         Assert.Equal(1L, Count("select count(*) from audit where name = 'conversation.deleted' and session_id = $1 and key_id = 'key_1' and agent_id = 'agent_deleted'", session.Id));
     }
@@ -167,7 +167,7 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         Assert.False(await Store.RateAsync("conv_none", new ConversationFeedback("like", null, null)));
         AssertList([ann], all with { LeastRating = 3, BestRating = 4, HasComment = true });
         AssertList([open.Id, other, bob], all with { HasComment = false });
-        Assert.Equal(("like", 4, "fine"), (Store.Read(ann)!.Feedback, Store.Read(ann)!.Rating, Store.Read(ann)!.Comment));
+        Assert.Equal(("like", 4, "fine"), (Store.Read(Sight.All, ann)!.Feedback, Store.Read(Sight.All, ann)!.Rating, Store.Read(Sight.All, ann)!.Comment));
     }
 
     [Theory]
@@ -218,10 +218,10 @@ public abstract class ConversationStoreTests(Engine engine) : IAsyncLifetime
         var session = Session("agent_lost", Start);
         await Store.WriteAsync(Change(session, new ConversationStart(session, "public", null, "", false), []));
         await writer.WriteAsync(transaction => ConversationStore.EndLost(transaction, session.Id, Start.AddMinutes(1)));
-        Assert.Equal(("Lost", 1006), (Store.Read(session.Id)!.EndReason, Store.Read(session.Id)!.CloseCode));
+        Assert.Equal(("Lost", 1006), (Store.Read(Sight.All, session.Id)!.EndReason, Store.Read(Sight.All, session.Id)!.CloseCode));
     }
 
-    private List<Turn> Turns(string id) => Store.Read(id) is { } row ? Store.ReadTurns(row) : [];
+    private List<Turn> Turns(string id) => Store.Read(Sight.All, id) is { } row ? Store.ReadTurns(row) : [];
 
     private static ConversationChange Change(Session session, ConversationStart? start, IReadOnlyList<Turn> turns) =>
         new(new Owner(session.Agent.Project, session.Agent.Id, session.Terms.Subject ?? ""), session.Id, start, turns);

@@ -138,7 +138,7 @@ public abstract class ConversationSweepTests(Engine engine) : IAsyncLifetime
 
         store = Store.Open(Options, TimeProvider.System);
 
-        var row = store.Conversations.Read("conv_1")!;
+        var row = store.Conversations.Read(Sight.All, "conv_1")!;
         Assert.Equal((null, "bob", "{\"a\":1}", "readable words", "fine", 2, 5), (row.Subject, row.User, row.Initiation, row.Title, row.Comment, row.MessageCount, row.Rating));
         Assert.Equal(["0 Agent Hello", "1 User readable words"], store.Conversations.ReadTurns(row).Select(turn => $"{turn.Position} {turn.Role} {turn.Message}"));
         Assert.Throws<StorageException>(() => store.Database.Query("select 1 from former_turn", static reader => reader.GetInt32(0)));

@@ -28,7 +28,7 @@ public sealed class ErasureTests
             await store.FirstStartAsync(new PosternOptions { Data = folder }, null);
             var files = engine == Engine.Sqlite
                 ? Path.GetDirectoryName(store.Database.Query("pragma database_list", static reader => reader.GetString(2))[0])!
-                : store.Database.Query("show data_directory", static reader => reader.GetString(0))[0];
+                : (string)(await database.AdminAsync("show data_directory"))!;
             Assert.SkipUnless(System.IO.Directory.Exists(files), "The database's files are on another machine.");
 
             await SayAsync(store, "ann", Canary);
@@ -93,7 +93,7 @@ public sealed class ErasureTests
         {
             "select sealed from message where conversation = (select seq from conversation where subject = 'ann')", "select title from conversation where subject = 'ann'",
             "select sealed from vote where conversation = (select seq from conversation where subject = 'ann')", "select sealed from memory where subject = 'ann'",
-        }.Select(sql => ((byte[])store.Database.Query(sql, static reader => reader.GetValue(0))[0])[..40]),
+        }.Select(sql => ((byte[])store.Database.Query(Sight.All, sql, static reader => reader.GetValue(0))[0])[..40]),
     ];
 
     private static bool Found(string folder, string text) => Found(folder, Encoding.UTF8.GetBytes(text));

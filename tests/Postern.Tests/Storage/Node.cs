@@ -74,14 +74,14 @@ internal sealed class Node : IAsyncDisposable
     /// <summary>The first value of a query.</summary>
     public T Scalar<T>(string sql, params object?[] values)
     {
-        using var connection = Database.Open();
+        using var connection = Database.Open(Sight.All);
         using var command = Database.Command(connection, sql, values);
         return (T)Convert.ChangeType(command.ExecuteScalar(), Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T), System.Globalization.CultureInfo.InvariantCulture)!;
     }
 
     public List<T> Rows<T>(string sql, Func<DbDataReader, T> row, params object?[] values)
     {
-        using var connection = Database.Open();
+        using var connection = Database.Open(Sight.All);
         using var command = Database.Command(connection, sql, values);
         using var reader = command.ExecuteReader();
         var rows = new List<T>();

@@ -11,7 +11,10 @@ public enum Engine
     Postgres,
 }
 
-/// <summary>An empty database of its own for one test: a file, or a database in the server that POSTERN_TEST_POSTGRES names.</summary>
+/// <summary>
+/// An empty database of its own for one test: a file, or a database in the server that POSTERN_TEST_POSTGRES names, with a role of its own
+/// that has no rights beyond it, so that row-level security holds for it as it should wherever Postern runs.
+/// </summary>
 internal sealed class TestDatabase : IAsyncDisposable
 {
     private readonly string? folder;
@@ -22,7 +25,10 @@ internal sealed class TestDatabase : IAsyncDisposable
     private TestDatabase(string? folder, string? admin) => (this.folder, this.admin) = (folder, admin);
 
     /// <summary>What a second process would be given.</summary>
-    public string ConnectionString => admin is null ? $"Data Source={File}" : With(name);
+    public string ConnectionString => admin is null ? $"Data Source={File}" : new NpgsqlConnectionStringBuilder(AdminConnectionString) { Username = name, Password = name }.ToString();
+
+    /// <summary>The same of a superuser, whom PostgreSQL shows every row; PostgreSQL only.</summary>
+    public string AdminConnectionString => new NpgsqlConnectionStringBuilder(admin) { Database = name, Timeout = 5, MaxPoolSize = 12 }.ToString();
 
     public Engine Engine => admin is null ? Engine.Sqlite : Engine.Postgres;
 
@@ -36,14 +42,15 @@ internal sealed class TestDatabase : IAsyncDisposable
         var admin = Environment.GetEnvironmentVariable("POSTERN_TEST_POSTGRES");
         Assert.SkipWhen(string.IsNullOrEmpty(admin), "PostgreSQL is absent: set POSTERN_TEST_POSTGRES to a connection string that may create databases.");
         var database = new TestDatabase(null, admin);
-        await database.AdminAsync($"create database {database.name}");
+        await database.AdminAsync($"create role {database.name} login password '{database.name}'");
+        await database.AdminAsync($"create database {database.name} owner {database.name}");
         return database;
     }
 
     /// <summary>One node's view of the database, with its own connections.</summary>
     public Database Open()
     {
-        var database = admin is null ? Database.Sqlite(File) : Database.Postgres(With(name));
+        var database = admin is null ? Database.Sqlite(File) : Database.Postgres(ConnectionString);
         opened.Add(database);
         return database;
     }
@@ -56,8 +63,8 @@ internal sealed class TestDatabase : IAsyncDisposable
         return database;
     }
 
-    /// <summary>A statement of the server's operator; PostgreSQL only.</summary>
-    public async Task AdminAsync(string sql)
+    /// <summary>A statement of the server's operator, and the first value of its answer; PostgreSQL only.</summary>
+    public async Task<object?> AdminAsync(string sql)
     {
         await using var connection = new NpgsqlConnection(admin + ";Pooling=false");
         await connection.OpenAsync();
@@ -65,7 +72,7 @@ internal sealed class TestDatabase : IAsyncDisposable
 #pragma warning disable CA2100 // texts of tests
         command.CommandText = sql;
 #pragma warning restore CA2100
-        await command.ExecuteNonQueryAsync();
+        return await command.ExecuteScalarAsync();
     }
 
     /// <summary>Ends every backend of this database, as a restart of the server does; PostgreSQL only.</summary>
@@ -84,10 +91,9 @@ internal sealed class TestDatabase : IAsyncDisposable
         else
         {
             await AdminAsync($"drop database {name} with (force)");
+            await AdminAsync($"drop role {name}");
         }
     }
 
     private string File => Path.Combine(folder!, "postern.db");
-
-    private string With(string database) => new NpgsqlConnectionStringBuilder(admin) { Database = database, Timeout = 5, MaxPoolSize = 12 }.ToString();
 }

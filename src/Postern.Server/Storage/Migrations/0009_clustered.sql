@@ -2,7 +2,7 @@
 -- table's rows and its key were two trees, each with its own page in every commit. A signed credential has no hash to be found by. Nodes that run
 -- beside this must not write into tables that are about to go.
 
-{alone credential, session}
+{postgres}lock table credential, session in access exclusive mode;{/postgres}
 
 create table credential_clustered (
     id {text} primary key,
