@@ -72,7 +72,25 @@ public sealed record FixedValues(IReadOnlyDictionary<string, JsonElement> Variab
 public sealed record StoredCredential(CredentialId Id, CredentialKind Kind, Grant Grant, string? KeyId, DateTimeOffset MintedAt, DateTimeOffset? RevokedAt, int Used);
 
 /// <summary>A minted credential. Only this value holds its text.</summary>
-public sealed record Credential(CredentialId Id, CredentialKind Kind, Grant Grant, CredentialText Text);
+public sealed class Credential
+{
+    private readonly Lazy<CredentialText> text;
+
+    internal Credential(CredentialId id, CredentialKind kind, Grant grant, Func<CredentialText> write) =>
+        (Id, Kind, Grant, text) = (id, kind, grant, new Lazy<CredentialText>(write, LazyThreadSafetyMode.None));
+
+    /// <summary>Its id.</summary>
+    public CredentialId Id { get; }
+
+    /// <summary>Its kind.</summary>
+    public CredentialKind Kind { get; }
+
+    /// <summary>What it allows.</summary>
+    public Grant Grant { get; }
+
+    /// <summary>Its text, signed when it is first asked for: in place of a conversation token a room's own is handed out.</summary>
+    public CredentialText Text => text.Value;
+}
 
 /// <summary>A credential whose signature held; its time and uses are still to be judged.</summary>
 /// <param name="Id">The credential's id.</param>

@@ -16,18 +16,24 @@ public static class CredentialIssuer
     public static Credential Issue(SigningKey key, CredentialKind kind, Grant grant, DateTimeOffset now)
     {
         var id = CredentialId.Create(now);
-        if (!kind.IsSigned())
+        if (kind.IsSigned())
         {
-            Span<byte> secret = stackalloc byte[32];
-            RandomText.Bytes(secret);
-            return new Credential(id, kind, grant, new CredentialText(kind.Prefix() + id.Value + Base64Text.Encode(secret)));
+            return new Credential(id, kind, grant, () => new CredentialText(Sign(key, kind, id, grant, now)));
         }
+        Span<byte> secret = stackalloc byte[32];
+        RandomText.Bytes(secret);
+        var text = new CredentialText(kind.Prefix() + id.Value + Base64Text.Encode(secret));
+        return new Credential(id, kind, grant, () => text);
+    }
+
+    private static string Sign(SigningKey key, CredentialKind kind, CredentialId id, Grant grant, DateTimeOffset now)
+    {
         var (buffer, json) = kept ??= Writer();
         buffer.ResetWrittenCount();
         json.Reset(buffer);
         Claims.Write(json, id, grant, now);
         json.Flush();
-        return new Credential(id, kind, grant, new CredentialText(Sign(key, kind, buffer.WrittenSpan)));
+        return Sign(key, kind, buffer.WrittenSpan);
     }
 
     private static (ArrayBufferWriter<byte> Buffer, Utf8JsonWriter Json) Writer()

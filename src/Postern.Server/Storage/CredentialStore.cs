@@ -74,11 +74,10 @@ internal sealed class CredentialStore(Database database)
     /// <summary>How long the sessions of a credential have lasted. One that nobody has ended lasts at most until its own end.</summary>
     public TimeSpan ReadSpent(CredentialId id, DateTimeOffset now)
     {
-        using var connection = database.Open();
-        using var command = Database.Command(connection,
+        var milliseconds = database.Query(
             "select coalesce(sum(coalesce(ended_at, case when end_by < $1 then end_by else $1 end) - started_at), 0) from session where credential_id = $2",
-            now.ToUnixTimeMilliseconds(), id.Value);
-        return TimeSpan.FromMilliseconds(Convert.ToInt64(command.ExecuteScalar(), System.Globalization.CultureInfo.InvariantCulture));
+            static reader => Convert.ToInt64(reader.GetValue(0), System.Globalization.CultureInfo.InvariantCulture), now.ToUnixTimeMilliseconds(), id.Value)[0];
+        return TimeSpan.FromMilliseconds(milliseconds);
     }
 
     /// <summary>Revocations that still matter at <paramref name="now"/>, or the one of this id.</summary>
@@ -131,13 +130,7 @@ internal sealed class CredentialStore(Database database)
             _ => DenialReason.Revoked,
         };
 
-    private T? ReadOne<T>(string sql, Func<DbDataReader, T?> row, params ReadOnlySpan<object?> values) where T : class
-    {
-        using var connection = database.Open();
-        using var command = Database.Command(connection, sql, values);
-        using var reader = command.ExecuteReader();
-        return reader.Read() ? row(reader) : null;
-    }
+    private T? ReadOne<T>(string sql, Func<DbDataReader, T?> row, params ReadOnlySpan<object?> values) where T : class => database.Query(sql, row, values).FirstOrDefault();
 
     private static StoredCredential Row(DbDataReader reader) => new(
         new CredentialId(reader.GetString(0)), Enum.Parse<CredentialKind>(reader.GetString(3)),
@@ -156,22 +149,32 @@ internal sealed class CredentialStore(Database database)
         }
         return Encoding.UTF8.GetString(JsonText.Object(json =>
         {
-            foreach (var (name, members) in ((string, IReadOnlyDictionary<string, JsonElement>)[])[("variables", values.Variables), ("fields", values.Fields), ("defaults", values.Defaults)])
-            {
-                json.WriteStartObject(name);
-                foreach (var (member, value) in members)
-                {
-                    json.WritePropertyName(member);
-                    value.WriteTo(json);
-                }
-                json.WriteEndObject();
-            }
+            Write(json, "variables"u8, values.Variables);
+            Write(json, "fields"u8, values.Fields);
+            Write(json, "defaults"u8, values.Defaults);
         }));
+    }
+
+    private static void Write(Utf8JsonWriter json, ReadOnlySpan<byte> name, IReadOnlyDictionary<string, JsonElement> members)
+    {
+        if (members.Count > 0)
+        {
+            json.WriteStartObject(name);
+            foreach (var (member, value) in members)
+            {
+                json.WritePropertyName(member);
+                value.WriteTo(json);
+            }
+            json.WriteEndObject();
+        }
     }
 
     private static FixedValues Read(string text)
     {
-        var read = JsonSerializer.Deserialize<Dictionary<string, Dictionary<string, JsonElement>>>(text, JsonSerializerOptions.Strict)!;
-        return new FixedValues(read["variables"], read["fields"]) { Defaults = read.GetValueOrDefault("defaults") ?? [] };
+        var said = JsonElement.Parse(text, StrictJson.Document);
+        return new FixedValues(Members("variables"), Members("fields")) { Defaults = Members("defaults") };
+
+        Dictionary<string, JsonElement> Members(string name) =>
+            said.TryGetProperty(name, out var members) ? members.EnumerateObject().ToDictionary(member => member.Name, member => member.Value, StringComparer.Ordinal) : [];
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Data.Common;
 using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
@@ -26,6 +27,7 @@ internal sealed class Database : IAsyncDisposable
     private readonly string connectionString;
     private readonly NpgsqlDataSource? postgres;
     private readonly ConditionalWeakTable<sqlite3, object> prepared = []; // the handles of the pool that have their settings
+    private readonly ConcurrentBag<PreparedReader> readers = [];
 
     private Database(string connectionString, NpgsqlDataSource? postgres) => (this.connectionString, this.postgres) = (connectionString, postgres);
 
@@ -45,7 +47,7 @@ internal sealed class Database : IAsyncDisposable
     public static Database Sqlite(string file)
     {
         LoadSqlite();
-        return new Database(new SqliteConnectionStringBuilder { DataSource = file, ForeignKeys = true, DefaultTimeout = 10 }.ToString(), null);
+        return new Database(new SqliteConnectionStringBuilder { DataSource = file, DefaultTimeout = 10 }.ToString(), null);
     }
 
     /// <summary>PostgreSQL.</summary>
@@ -87,7 +89,7 @@ internal sealed class Database : IAsyncDisposable
             }
             else if (!prepared.TryGetValue(((SqliteConnection)connection).Handle!, out _))
             {
-                Run(connection, $"pragma busy_timeout = {BusyMilliseconds}; pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on");
+                Run(connection, $"pragma foreign_keys = on; pragma busy_timeout = {BusyMilliseconds}; pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on");
                 prepared.TryAdd(((SqliteConnection)connection).Handle!, this);
             }
             return connection;
@@ -115,15 +117,27 @@ internal sealed class Database : IAsyncDisposable
     {
         try
         {
-            using var connection = Open(sight);
-            using var command = Command(connection, sql, values);
-            using var reader = command.ExecuteReader();
-            var rows = new List<T>();
-            while (reader.Read())
+            if (IsPostgres)
             {
-                rows.Add(row(reader));
+                using var once = new PreparedReader(Open(sight)); // the driver keeps statements by itself
+                return once.Read(sql, row, values);
             }
-            return rows;
+            SocketThread.MustNotBe();
+            var reader = readers.TryTake(out var kept) ? kept : new PreparedReader(Open());
+            try
+            {
+                var rows = reader.Read(sql, row, values);
+                if (!reader.IsFull)
+                {
+                    readers.Add(reader);
+                    reader = null;
+                }
+                return rows;
+            }
+            finally
+            {
+                reader?.Dispose();
+            }
         }
         catch (DbException e)
         {
@@ -225,6 +239,10 @@ internal sealed class Database : IAsyncDisposable
         {
             await postgres.DisposeAsync();
             return;
+        }
+        foreach (var reader in readers)
+        {
+            reader.Dispose();
         }
         using var connection = new SqliteConnection(connectionString);
         SqliteConnection.ClearPool(connection);

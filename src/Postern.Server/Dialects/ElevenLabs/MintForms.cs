@@ -78,11 +78,8 @@ internal static class MintForms
             {
                 return Invalid(member.Name, $"Extra inputs are not permitted: the members are {string.Join(", ", Members)}");
             }
-        }
-        foreach (var member in body.EnumerateObject().Where(member => member.Value.ValueKind != JsonValueKind.Null))
-        {
             var wanted = member.Name is "dynamic_variables" or "conversation_config_override" ? JsonValueKind.Object : JsonValueKind.String;
-            if (member.Value.ValueKind != wanted)
+            if (member.Value.ValueKind != wanted && member.Value.ValueKind != JsonValueKind.Null)
             {
                 return Invalid(member.Name, wanted == JsonValueKind.Object ? "Input should be an object" : "Input should be a valid string");
             }

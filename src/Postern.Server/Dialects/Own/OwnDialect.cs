@@ -50,9 +50,9 @@ internal sealed class OwnDialect : Dialect
 
     public override HttpAnswer Write(Minted minted) => Wire.Json(201, json =>
     {
-        var (id, kind, grant, text) = minted.Credential;
-        Write(json, id, kind, grant, minted.Now, null, 0);
-        json.WriteString("credential"u8, text.Value);
+        var (credential, kind) = (minted.Credential, minted.Credential.Kind);
+        Write(json, credential.Id, kind, credential.Grant, minted.Now, null, 0);
+        json.WriteString("credential"u8, credential.Text.Value);
         // What a client of this kind is handed: the URL or the room token around that text, as the agent's vendor has it or else the first who speaks so.
         if (kind is CredentialKind.SignedUrl or CredentialKind.ConversationToken)
         {
