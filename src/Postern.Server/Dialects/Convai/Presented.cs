@@ -25,13 +25,20 @@ internal sealed record Presented(string Text)
         {
             return new Denial(DenialReason.ConflictingCredentials);
         }
-        // Clients send the slots that they do not use empty.
-        var texts = Slots.Select(slot => request.Header(slot)?.Trim()).Where(text => !string.IsNullOrEmpty(text)).Distinct(StringComparer.Ordinal).ToList();
-        return texts switch
+        string? only = null;
+        foreach (var slot in Slots)
         {
-            [] => new Denial(DenialReason.KeyMissing),
-            [{ } only] => new Presented(only),
-            _ => new Denial(DenialReason.ConflictingCredentials),
-        };
+            // Clients send the slots that they do not use empty.
+            if (request.Header(slot)?.Trim() is not { Length: > 0 } text || string.Equals(text, only, StringComparison.Ordinal))
+            {
+                continue;
+            }
+            if (only is not null)
+            {
+                return new Denial(DenialReason.ConflictingCredentials);
+            }
+            only = text;
+        }
+        return only is null ? new Denial(DenialReason.KeyMissing) : new Presented(only);
     }
 }
