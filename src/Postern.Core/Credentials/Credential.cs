@@ -90,6 +90,9 @@ public sealed class Credential
 
     /// <summary>Its text, signed when it is first asked for: in place of a conversation token a room's own is handed out.</summary>
     public CredentialText Text => text.Value;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Kind} {Id} [credential]";
 }
 
 /// <summary>A credential whose signature held; its time and uses are still to be judged.</summary>

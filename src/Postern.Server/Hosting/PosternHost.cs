@@ -84,7 +84,7 @@ internal sealed class PosternHost : IAsyncDisposable
             await app.StartAsync();
             node.Tell(AddressesOf(app));
             heartbeat.Start();
-            var sweep = new DailySweep(store.Sweep, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
+            var sweep = new DailySweep(store, app.Services.GetRequiredService<ILogger<DailySweep>>(), clock);
             return new PosternHost(app, node, store, certificates, live, sweep, heartbeat, options, clock) { FirstKey = firstKey, FirstTryCode = firstTryCode };
         }
         catch

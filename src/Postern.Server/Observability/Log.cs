@@ -28,6 +28,9 @@ internal static partial class Log
     [LoggerMessage(1022, LogLevel.Error, "The sweep was broken off, the next one does what is left: {Reason}")]
     public static partial void SweepFailed(ILogger log, string reason);
 
+    [LoggerMessage(1023, LogLevel.Warning, "Ended {Sessions} sessions whose nodes were killed and have not come back")]
+    public static partial void AbandonedEnded(ILogger log, int sessions);
+
     [LoggerMessage(1030, LogLevel.Warning, "The database holds nobody's rows back from this role, which is a superuser or has BYPASSRLS: connect as one that is not, see docs/operations.md")]
     public static partial void SightNotKept(ILogger log);
 

@@ -82,26 +82,39 @@ internal sealed class Store : IAsyncDisposable
     }
 
     /// <summary>Ends the sessions that a killed process of this node has left open; returns how many.</summary>
-    public Task<int> EndLostSessionsAsync(string node) => Writer.WriteAsync(transaction =>
+    public Task<int> EndLostSessionsAsync(string node) => Writer.WriteAsync(transaction => EndLostSessions(transaction, "node = $2", node));
+
+    /// <summary>
+    /// Ends the sessions of nodes that were found dead and have not come back, of those whose time is over: no process holds one longer.
+    /// Forgets the nodes that have none left; returns how many sessions.
+    /// </summary>
+    public Task<int> EndAbandonedSessionsAsync() => Writer.WriteAsync(transaction =>
+    {
+        var lost = EndLostSessions(transaction, "node in (select name from node where dead = 1) and end_by < $2", clock.GetUtcNow().ToUnixTimeMilliseconds());
+        transaction.Execute("delete from node where dead = 1 and name not in (select node from session where ended_at is null)");
+        return lost;
+    });
+
+    private int EndLostSessions(WriteTransaction transaction, string which, object value)
     {
         var now = clock.GetUtcNow();
         var lost = 0;
         while (transaction.Read(
-            """
+            $"""
             update session set ended_at = $1, end_reason = 'Lost', close_code = 1006, detail = 'the server was killed'
-            where id = (select id from session where node = $2 and ended_at is null limit 1) returning id, project_id, agent_id, credential_id, subject
+            where id = (select id from session where {which} and ended_at is null limit 1) returning id, project_id, agent_id, credential_id, subject
             """, row => new AuditEvent(now, AuditNames.SessionEnded)
             {
                 Session = row.GetString(0), Project = new ProjectId(row.GetString(1)), Agent = new AgentId(row.GetString(2)),
                 Credential = row.Text(3), Subject = row.Text(4), Reason = "Lost", Detail = "the server was killed",
-            }, now.ToUnixTimeMilliseconds(), node) is { } entry)
+            }, now.ToUnixTimeMilliseconds(), value) is { } entry)
         {
             ConversationStore.EndLost(transaction, entry.Session!, now);
             transaction.Audit(entry);
             lost++;
         }
         return lost;
-    });
+    }
 
     public async ValueTask DisposeAsync()
     {

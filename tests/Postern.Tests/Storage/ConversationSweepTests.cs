@@ -42,6 +42,33 @@ public abstract class ConversationSweepTests(Engine engine) : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("attack", "G1")]
+    public async Task SessionsOfANodeThatNeverCameBack_AreEndedWhenTheirTimeIsOver_AndTheNodeIsForgotten()
+    {
+        var now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
+        await store.Writer.WriteAsync(transaction =>
+        {
+            transaction.Execute("insert into node (name, beat, dead) values ('gone', 9, 1), ('live', 9, 0)");
+            foreach (var (id, node, endBy) in new[] { ("over", "gone", now - 1000), ("going on", "gone", now + 1000_000), ("held", "live", now - 1000) })
+            {
+                transaction.Execute("insert into session (id, project_id, agent_id, node, started_at, end_by) values ($1, 'default', 'agent_echo', $2, 1, $3)", id, node, endBy);
+            }
+        });
+
+        Assert.Equal(1, await store.EndAbandonedSessionsAsync());
+        Assert.Equal(["gone", "live"], Texts("select name from node order by name"));
+        await store.Writer.WriteAsync(transaction => transaction.Execute("update session set end_by = $1 where id = 'going on'", now - 1000));
+        Assert.Equal(1, await store.EndAbandonedSessionsAsync());
+        Assert.Equal(0, await store.EndAbandonedSessionsAsync());
+
+        Assert.Equal(["live"], Texts("select name from node"));
+        Assert.Equal(["held"], Texts("select id from session where ended_at is null"));
+        Assert.Equal(["over Lost", "going on Lost"], Texts("select session_id || ' ' || reason from audit where name = 'session.ended' order by seq"));
+
+        List<string> Texts(string sql) => store.Database.Query(sql, static reader => reader.GetString(0));
+    }
+
+    [Fact]
     public async Task Sweep_RemovesWhatIsOlder_InBatchesThatItTells()
     {
         await Task.WhenAll(Enumerable.Range(0, 1100).Select(i => SayAsync($"old{i}", Now.AddDays(-91))));
