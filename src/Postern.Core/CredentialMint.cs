@@ -45,7 +45,7 @@ public sealed record MintRequest(string? Key, AgentId? Agent, CredentialKind Kin
 /// <summary>Where every credential comes from, and where it is extended and revoked.</summary>
 public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetimes lifetimes, TimeProvider clock)
 {
-    /// <summary>Key, agent, policy, text, record: the credential is answered once its audit row is committed, or a named refusal is.</summary>
+    /// <summary>Key, agent, policy, record: the credential, whose text is there once its audit row is committed, or a named refusal.</summary>
     public async Task<Decision<Credential>> MintAsync(MintRequest request)
     {
         var now = clock.GetUtcNow();
@@ -164,7 +164,7 @@ public sealed class CredentialMint(Directory directory, ILedger ledger, Lifetime
         var values = request.Unmarked && directory.LocksSessions(credential.Grant.Project) ? request.Fixed.WithoutDefaults() : request.Fixed;
         return credential.Kind.IsSigned() && values.IsEmpty
             ? ledger.RecordAsync(entry)
-            : ledger.IssueAsync(credential, key?.Id ?? "", CredentialVerifier.ReadOpaque(credential.Text, credential.Kind)?.Hash, values, entry);
+            : ledger.IssueAsync(credential, key?.Id ?? "", credential.Kind.IsSigned() ? null : CredentialVerifier.ReadOpaque(credential.Text, credential.Kind)!.Value.Hash, values, entry);
     }
 
     private static AuditEvent Note(string name, ApiKey key, StoredCredential stored, string? address, DateTimeOffset now) => new(now, name)

@@ -70,6 +70,20 @@ internal sealed class HeldRooms(
         var closed = media.CloseAsync(session.Agent.Media!, session.Id);
         try
         {
+            await EndAsync(recorder, session, end, address);
+            await closed;
+        }
+        finally
+        {
+            held.TryRemove(session.Id, out _); // not before: who hangs up twice would pass for the client of another node
+            live.Remove(session.Id);
+        }
+    }
+
+    private async Task EndAsync(ConversationRecorder recorder, Session session, SessionEnd end, string? address)
+    {
+        try
+        {
             await recorder.EndAsync(end);
         }
         catch (StorageException e)
@@ -77,9 +91,6 @@ internal sealed class HeldRooms(
             Log.EndNotRecorded(log, session.Id, end.Reason.ToString(), e.Message);
         }
         await SessionEnding.WriteAsync(ledger, session, end, address, clock.GetUtcNow(), log);
-        held.TryRemove(session.Id, out _); // not before: who hangs up twice would pass for the client of another node
-        await closed;
-        live.Remove(session.Id);
     }
 
     private sealed record Held(Opened Opened, Leash Leash);

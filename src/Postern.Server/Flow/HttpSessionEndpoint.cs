@@ -228,7 +228,7 @@ internal sealed class HttpSessionEndpoint(
     }
 
     // With a key the application asks, for whichever user; else the user whom the credential names, or nobody in particular.
-    private static Sight SightOf(Agent agent, string? named, ConnectRequest asked) => Sight.Of(agent.Project, asked.Key is null ? named ?? "" : null);
+    private static Sight SightOf(Agent agent, string? named, ConnectRequest asked) => asked.Key is null ? Sight.Of(agent.Project, named ?? "") : Sight.OfProject(agent.Project);
 
     private Task RefuseAsync(HttpContext context, HttpRoute route, Denial denial) => HttpAnswers.WriteAsync(context, route.Refuse(
         limiter.Exceeds(context.Connection.RemoteIpAddress, denial) ? new Denial(DenialReason.TooManyRefusals, $"{limiter.RetryAfter}") : denial));

@@ -18,6 +18,9 @@ internal sealed record ConversationListing(ProjectId Project, AgentId Agent)
     public int Limit { get; init; } = int.MaxValue;
     public long Offset { get; init; }
 
+    /// <summary>What a connection must see for it.</summary>
+    public Sight Sight => Subject is null ? Sight.OfProject(Project) : Sight.Of(Project, Subject);
+
     /// <summary>The condition, its values appended to <paramref name="values"/>.</summary>
     public string Where(List<object?> values)
     {

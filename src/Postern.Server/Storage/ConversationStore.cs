@@ -114,13 +114,13 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
     /// <remarks>With a subject the whole key is looked up: a row of somebody else's is never touched, so that its being there takes no time.</remarks>
     public List<ConversationRow> Find(ProjectId project, AgentId agent, string? subject, string id) => subject is not null
         ? database.Query(Sight.Of(project, subject), $"select {Columns} from conversation where {ByOwner}", Row, project.Value, agent.Value, subject, id)
-        : database.Query(Sight.Of(project, null), $"select {Columns} from conversation where project_id = $1 and agent_id = $2 and id = $3 order by seq", Row, project.Value, agent.Value, id);
+        : database.Query(Sight.OfProject(project), $"select {Columns} from conversation where project_id = $1 and agent_id = $2 and id = $3 order by seq", Row, project.Value, agent.Value, id);
 
     /// <summary>An answer that was given here, with its conversation; of this subject alone unless that is null.</summary>
     public (ConversationRow Row, Message Answer)? FindAnswer(ProjectId project, AgentId agent, string? subject, string messageId)
     {
         if (database.Query(
-            Sight.Of(project, subject), $"select {Columns} from conversation where project_id = $1 and agent_id = $2 and ($3 = 0 or subject = $4) and seq in (select conversation from message where id = $5 and from_agent = 1) order by seq limit 1",
+            subject is null ? Sight.OfProject(project) : Sight.Of(project, subject), $"select {Columns} from conversation where project_id = $1 and agent_id = $2 and ($3 = 0 or subject = $4) and seq in (select conversation from message where id = $5 and from_agent = 1) order by seq limit 1",
             Row, project.Value, agent.Value, subject is null ? 0 : 1, subject ?? "", messageId) is not [var row])
         {
             return null;
@@ -133,7 +133,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
     /// <summary>One page of an agent's conversations, those with the newest activity first, and how many there are in all.</summary>
     public (List<ConversationRow> Rows, long Total) List(ConversationListing listing)
     {
-        var (sight, values) = (Sight.Of(listing.Project, listing.Subject), new List<object?>());
+        var (sight, values) = (listing.Sight, new List<object?>());
         var where = listing.Where(values);
         var total = database.Query(sight, $"select count(*) from conversation where {where}", static reader => reader.GetInt64(0), [.. values])[0];
         values.AddRange([listing.Limit, listing.Offset]);
@@ -147,7 +147,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
         var values = new List<object?>();
         var where = listing.Where(values);
         values.AddRange([after, listing.Limit]);
-        return database.Query(Sight.Of(listing.Project, listing.Subject), string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where {where} and seq > ${values.Count - 1} order by seq limit ${values.Count}"),
+        return database.Query(listing.Sight, string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where {where} and seq > ${values.Count - 1} order by seq limit ${values.Count}"),
             Row, [.. values]);
     }
 
@@ -210,7 +210,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
 
     /// <summary>One page of the project's users by id, with their first and last session: whoever is merely claimed to be one is listed apart, behind.</summary>
     public List<ConversationUser> ListUsers(ProjectId project, string search, (string Id, bool IsBound) after, int limit) => database.Query(
-        Sight.Of(project, null),
+        Sight.OfProject(project),
         """
         select u.user_id, u.claimed, u.first_at, u.last_at, u.conversations, c.id, c.agent_id
         from (select coalesce(nullif(subject, ''), claimed_subject) as user_id, case subject when '' then 1 else 0 end as claimed,
@@ -236,7 +236,7 @@ internal sealed class ConversationStore(Database database, GroupedWriter writer,
             values.AddRange([at, id]);
         }
         values.Add(limit);
-        return database.Query(Sight.Of(query.Project, null), string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where is_session = 1 and {where} order by started_at {order}, id {order} limit ${values.Count}"),
+        return database.Query(Sight.OfProject(query.Project), string.Create(CultureInfo.InvariantCulture, $"select {Columns} from conversation where is_session = 1 and {where} order by started_at {order}, id {order} limit ${values.Count}"),
             Row, [.. values]);
     }
 

@@ -17,8 +17,8 @@ internal sealed class ConversationSweep(Database database, GroupedWriter writer)
     private static readonly TimeSpan Period = TimeSpan.FromHours(23);
 
     /// <summary>
-    /// Whether it is this process's turn: of all nodes one sweeps a day. With its turn it forgets the directory's changes that were there at
-    /// the turn before; a node that has not seen those reads everything again (see DirectoryFeed).
+    /// Whether it is this process's turn: of all nodes one sweeps a day. With its turn it forgets what mints of days ago have fixed, and the
+    /// directory's changes that were there at the turn before; a node that has not seen those reads everything again (see DirectoryFeed).
     /// </summary>
     public Task<bool> TakeTurnAsync(DateTimeOffset now) => writer.WriteAsync(transaction =>
     {
@@ -27,6 +27,7 @@ internal sealed class ConversationSweep(Database database, GroupedWriter writer)
         {
             return false;
         }
+        transaction.Execute("delete from fixed_values where until < $1", now.ToUnixTimeMilliseconds());
         transaction.Execute("delete from change where seq < (select value from counter where name = 'change_kept_from')");
         transaction.Execute("update counter set value = (select value from counter where name = 'change') where name = 'change_kept_from'");
         return true;

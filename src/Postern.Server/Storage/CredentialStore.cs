@@ -1,5 +1,4 @@
 using System.Data.Common;
-using System.Text;
 using System.Text.Json;
 using Postern.Core;
 using Postern.Core.Agents;
@@ -13,8 +12,12 @@ namespace Postern.Server.Storage;
 /// The credentials that the ledger must know: opaque ones, with their hash, and the values that were fixed for others. Signed ones have
 /// only their audit row, which holds the grant.
 /// </summary>
-internal sealed class CredentialStore(Database database)
+internal sealed class CredentialStore(Database database, SecretBox secrets)
 {
+    private const int LongestDays = 2; // no kind lives for so long
+    private const int BucketLength = 5; // of an id's first characters, which tell its time: of some four minutes
+    private volatile Bucket? latest;
+
     private const string Columns =
         """
         select c.id, c.project_id, c.agent_id, c.kind, c.subject, c.key_id, c.minted_at, c.start_by, c.uses, c.max_duration, c.origins, exists (select 1 from fixed_values where credential_id = c.id),
@@ -27,8 +30,8 @@ internal sealed class CredentialStore(Database database)
 
     /// <summary>Adds what is kept of a credential and its audit row to a transaction.</summary>
     /// <param name="hash">Of an opaque one; null of a signed one.</param>
-    /// <param name="values">The fixed values as <see cref="Write(FixedValues)"/> has them.</param>
-    public static void Insert(WriteTransaction transaction, Credential credential, string keyId, byte[]? hash, string? values, AuditEvent entry)
+    /// <param name="values">The fixed values as <see cref="Seal"/> has them.</param>
+    public static void Insert(WriteTransaction transaction, Credential credential, string keyId, byte[]? hash, byte[]? values, AuditEvent entry)
     {
         var grant = credential.Grant;
         if (hash is not null)
@@ -44,7 +47,7 @@ internal sealed class CredentialStore(Database database)
         }
         if (values is not null)
         {
-            transaction.Execute("insert into fixed_values (credential_id, said) values ($1, $2)", credential.Id.Value, values);
+            transaction.Execute("insert into fixed_values (credential_id, sealed, until) values ($1, $2, $3)", credential.Id.Value, values, entry.At.AddDays(LongestDays).ToUnixTimeMilliseconds());
         }
         transaction.Audit(entry);
     }
@@ -69,7 +72,7 @@ internal sealed class CredentialStore(Database database)
 
     /// <summary>What was fixed for a credential.</summary>
     public FixedValues ReadFixed(CredentialId id) =>
-        ReadOne("select said from fixed_values where credential_id = $1", static reader => Read(reader.GetString(0)), id.Value) ?? FixedValues.None;
+        ReadOne("select sealed from fixed_values where credential_id = $1", reader => Open(id, (byte[])reader.GetValue(0)), id.Value) ?? FixedValues.None;
 
     /// <summary>How long the sessions of a credential have lasted. One that nobody has ended lasts at most until its own end.</summary>
     public TimeSpan ReadSpent(CredentialId id, DateTimeOffset now)
@@ -114,7 +117,7 @@ internal sealed class CredentialStore(Database database)
         transaction.LockDirectory();
         transaction.Execute("update credential set revoked_at = $1 where id = $2 and revoked_at is null", now, id.Value);
         if (transaction.Execute("insert into revocation (credential_id, at, until) values ($1, $2, $3) on conflict (credential_id) do nothing",
-            id.Value, now, entry.At.AddDays(2).ToUnixTimeMilliseconds()) == 1)
+            id.Value, now, entry.At.AddDays(LongestDays).ToUnixTimeMilliseconds()) == 1)
         {
             transaction.Changed("revocation", id.Value);
         }
@@ -141,19 +144,26 @@ internal sealed class CredentialStore(Database database)
         reader.GetString(5), reader.Time(6), reader.IsDBNull(12) ? null : reader.Time(12), reader.GetInt32(13));
 
     /// <summary>Fixed values as a row keeps them; null for none.</summary>
-    public static string? Write(FixedValues values)
+    public byte[]? Seal(CredentialId id, FixedValues values) => values.IsEmpty ? null : BoxOf(id).Seal(id.Value, JsonText.Object(json =>
     {
-        if (values.IsEmpty)
+        Write(json, "variables"u8, values.Variables);
+        Write(json, "fields"u8, values.Fields);
+        Write(json, "defaults"u8, values.Defaults);
+    }));
+
+    // A key for each would cost a mint more than all else; of one key for all the nonces would meet (SecretBox.For).
+    private SecretBox BoxOf(CredentialId id)
+    {
+        var time = id.Value[..BucketLength];
+        var bucket = latest;
+        if (bucket?.Time != time)
         {
-            return null;
+            latest = bucket = new Bucket(time, secrets.For("fixed values\n" + time));
         }
-        return Encoding.UTF8.GetString(JsonText.Object(json =>
-        {
-            Write(json, "variables"u8, values.Variables);
-            Write(json, "fields"u8, values.Fields);
-            Write(json, "defaults"u8, values.Defaults);
-        }));
+        return bucket.Box;
     }
+
+    private sealed record Bucket(string Time, SecretBox Box);
 
     private static void Write(Utf8JsonWriter json, ReadOnlySpan<byte> name, IReadOnlyDictionary<string, JsonElement> members)
     {
@@ -169,9 +179,9 @@ internal sealed class CredentialStore(Database database)
         }
     }
 
-    private static FixedValues Read(string text)
+    private FixedValues Open(CredentialId id, byte[] sealedValues)
     {
-        var said = JsonElement.Parse(text, StrictJson.Document);
+        var said = JsonElement.Parse(BoxOf(id).Open(id.Value, sealedValues), StrictJson.Document with { MaxDepth = 128 }); // they stand deeper here than where they were read
         return new FixedValues(Members("variables"), Members("fields")) { Defaults = Members("defaults") };
 
         Dictionary<string, JsonElement> Members(string name) =>

@@ -18,6 +18,7 @@ internal sealed class StorageException(string message, Exception? inner = null) 
 [SuppressMessage("Security", "CA2100", Justification = "Texts are constants of this folder; values travel as parameters.")]
 internal sealed class Database : IAsyncDisposable
 {
+    private const int MostReaders = 32;
     private const int BusyMilliseconds = 5000;
     private const int ForgetMilliseconds = 500;
     private const int MigrationLock = 0x706F7374; // any number, the same in every version
@@ -27,7 +28,7 @@ internal sealed class Database : IAsyncDisposable
     private readonly string connectionString;
     private readonly NpgsqlDataSource? postgres;
     private readonly ConditionalWeakTable<sqlite3, object> prepared = []; // the handles of the pool that have their settings
-    private readonly ConcurrentBag<PreparedReader> readers = [];
+    private readonly ConcurrentQueue<PreparedReader> readers = [];
 
     private Database(string connectionString, NpgsqlDataSource? postgres) => (this.connectionString, this.postgres) = (connectionString, postgres);
 
@@ -123,13 +124,13 @@ internal sealed class Database : IAsyncDisposable
                 return once.Read(sql, row, values);
             }
             SocketThread.MustNotBe();
-            var reader = readers.TryTake(out var kept) ? kept : new PreparedReader(Open());
+            var reader = readers.TryDequeue(out var kept) ? kept : new PreparedReader(Open());
             try
             {
                 var rows = reader.Read(sql, row, values);
-                if (!reader.IsFull)
+                if (!reader.IsFull && readers.Count < MostReaders)
                 {
-                    readers.Add(reader);
+                    readers.Enqueue(reader);
                     reader = null;
                 }
                 return rows;
@@ -240,7 +241,7 @@ internal sealed class Database : IAsyncDisposable
             await postgres.DisposeAsync();
             return;
         }
-        foreach (var reader in readers)
+        while (readers.TryDequeue(out var reader))
         {
             reader.Dispose();
         }

@@ -40,7 +40,7 @@ internal sealed class GroupedWriter : IAsyncDisposable
     /// Nothing of it was written; or the connection was lost while its commit was on the way, and nobody can tell. Whoever asks again
     /// may then find it done: a use may be spent without a session, never a session be opened without its use.
     /// </exception>
-    /// <param name="work">What is to be done.</param>
+    /// <param name="work">What is to be done. It may be run again after a failure: it changes nothing outside of the transaction.</param>
     /// <param name="row">The shared row that it changes, if any: a group's jobs run in this order, so that no two groups wait for each other.</param>
     public Task<T> WriteAsync<T>(Func<WriteTransaction, T> work, string? row = null)
     {

@@ -25,7 +25,7 @@ internal sealed class MemoryStore(Database database, GroupedWriter writer, Secre
     /// <summary>One page, the last changed first, and how many there are in all.</summary>
     public (List<MemoryRecord> Records, long Total) List(MemoryQuery query)
     {
-        var (sight, values) = (Sight.Of(query.Project, query.Subject), new List<object?> { query.Project.Value, query.Agent.Value });
+        var (sight, values) = (query.Subject is null ? Sight.OfProject(query.Project) : Sight.Of(query.Project, query.Subject), new List<object?> { query.Project.Value, query.Agent.Value });
         var where = "project_id = $1 and agent_id = $2";
         foreach (var (condition, value) in new (string, object?)[]
         {
@@ -55,7 +55,7 @@ internal sealed class MemoryStore(Database database, GroupedWriter writer, Secre
 
     /// <summary>The record of this id: of this subject alone unless that is null.</summary>
     public MemoryRecord? Find(ProjectId project, AgentId agent, string? subject, string id) => database.Query(
-        Sight.Of(project, subject), $"select {Columns} from memory where id = $1 and project_id = $2 and agent_id = $3 and ($4 = 0 or subject = $5)",
+        subject is null ? Sight.OfProject(project) : Sight.Of(project, subject), $"select {Columns} from memory where id = $1 and project_id = $2 and agent_id = $3 and ($4 = 0 or subject = $5)",
         Row, id, project.Value, agent.Value, subject is null ? 0 : 1, subject ?? "").SingleOrDefault();
 
     /// <summary>Remembers something more; RequestInvalid, with a sentence, when it is too much or the project keeps nothing.</summary>

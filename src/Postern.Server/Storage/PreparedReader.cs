@@ -2,7 +2,7 @@ using System.Data.Common;
 
 namespace Postern.Server.Storage;
 
-/// <summary>A connection to SQLite that reads, with its statements prepared: to prepare one costs more than to run it. Used by one thread at a time.</summary>
+/// <summary>A connection that reads, with its statements prepared: on SQLite to prepare one costs more than to run it. Used by one thread at a time.</summary>
 internal sealed class PreparedReader(DbConnection connection) : IDisposable
 {
     private const int MostStatements = 64;

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Postern.Core;
 
 namespace Postern.Server.Storage;
 
@@ -31,7 +32,7 @@ internal sealed class SecretBox(byte[] key)
         var box = new byte[1 + NonceLength + TagLength + secret.Length];
         box[0] = Version;
         var nonce = box.AsSpan(1, NonceLength);
-        RandomNumberGenerator.Fill(nonce);
+        RandomText.Bytes(nonce);
         using var aes = new AesGcm(key, TagLength);
         aes.Encrypt(nonce, secret, box.AsSpan(1 + NonceLength + TagLength), box.AsSpan(1 + NonceLength, TagLength), Encoding.UTF8.GetBytes(name));
         return box;

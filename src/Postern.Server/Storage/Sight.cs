@@ -19,8 +19,11 @@ internal readonly record struct Sight
     /// <summary>As the policies read it: empty, *, a project, or a project, a space and a subject. A project's id has no space.</summary>
     public string Text => text ?? "";
 
-    /// <summary>This user's in the project, or everybody's there when <paramref name="subject"/> is null; an empty one is nobody in particular.</summary>
-    public static Sight Of(ProjectId project, string? subject) => new(subject is null ? project.Value : $"{project} {subject}");
+    /// <summary>Everybody's in the project.</summary>
+    public static Sight OfProject(ProjectId project) => new(project.Value);
+
+    /// <summary>This user's in the project; an empty subject is nobody in particular.</summary>
+    public static Sight Of(ProjectId project, string subject) => new($"{project} {subject}");
 
     /// <summary>This end user's, with whatever agent.</summary>
     public static Sight Of(Owner owner) => Of(owner.Project, owner.Subject);

@@ -20,7 +20,7 @@ internal sealed class SqlLedger(
 
     public Task IssueAsync(Credential credential, string keyId, byte[]? hash, FixedValues values, AuditEvent entry)
     {
-        var kept = CredentialStore.Write(values); // here, not on the writer's thread
+        var kept = credentials.Seal(credential.Id, values); // here, not on the writer's thread
         return writer.WriteAsync(transaction => CredentialStore.Insert(transaction, credential, keyId, hash, kept, entry));
     }
 

@@ -26,7 +26,7 @@ internal sealed class Store : IAsyncDisposable
         Cursors = new Cursors(secrets.KeyFor("list cursors"));
         Agents = new AgentStore(Database, Writer, secrets, clock);
         Keys = new KeyStore(Database, Writer, secrets, clock);
-        Credentials = new CredentialStore(Database);
+        Credentials = new CredentialStore(Database, secrets);
         Rooms = new RoomStore(Database, Writer, clock);
         UserTokenKeys = new UserTokenKeyStore(Database, Writer, secrets, clock);
         UserTokenUse = new UserTokenUse(UserTokenKeys, clock);

@@ -23,8 +23,6 @@ internal sealed class TryPage(
     private const string PagePath = "/try";
     private const int MostBodyBytes = 512;
 
-    // The page writes text, never markup: & and ' stay readable in what it shows.
-
     private readonly ElevenLabsDialect shared = new();
 
     /// <summary>What is printed for people to follow: the code stands behind the #, where no server and no log sees it.</summary>

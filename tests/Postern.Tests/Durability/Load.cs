@@ -106,7 +106,7 @@ internal sealed class Load(string address, Journal journal, CancellationToken st
 
     private async Task TokenAsync(HttpClient client)
     {
-        var id = (await SendAsync(client, HttpMethod.Post, "/v1/credentials", """{"kind":"personal_access_token"}""")).GetProperty("id").GetString()!;
+        var id = (await SendAsync(client, HttpMethod.Post, "/v1/credentials", """{"kind":"personal_access_token","dynamic_variables":{"name":"Ada"}}""")).GetProperty("id").GetString()!;
         journal.Note(("token", id));
         await SendAsync(client, HttpMethod.Post, $"/v1/credentials/{id}/extend");
         journal.Note(("extended token", id));

@@ -4,6 +4,7 @@ using Postern.Server.Flow;
 namespace Postern.Tests.Flow;
 
 /// <summary>Sides that send more than the other takes.</summary>
+[Collection(nameof(Alone))]
 public class RelayPressureTests
 {
     // Sockets of both hops and the server's pipe hold something; a relay that buffers would hold all of it.

@@ -1,8 +1,12 @@
 using System.Text;
+using System.Text.Json;
+using Postern.Core.Audit;
 using Postern.Core.Conversations;
+using Postern.Core.Credentials;
 using Postern.Core.Projects;
 using Postern.Server;
 using Postern.Server.Storage;
+using Postern.Tests.Credentials;
 
 namespace Postern.Tests.Storage;
 
@@ -33,6 +37,11 @@ public sealed class ErasureTests
 
             await SayAsync(store, "ann", Canary);
             await SayAsync(store, "bob", "Bob's words stay");
+            var credential = Forge.Issue();
+            var ledger = new SqlLedger(store.Writer, store.Credentials, store.Refusals, "node");
+            var kept = new FixedValues(new Dictionary<string, JsonElement> { ["said"] = JsonSerializer.SerializeToElement(Canary) }, FixedValues.None.Fields);
+            await ledger.IssueAsync(credential, "key_1", null, kept, new AuditEvent(Now, AuditNames.CredentialMinted) { Credential = credential.Id.Value });
+            Assert.Equal(Canary, (await ledger.ReadFixedAsync(credential.Id)).Variables["said"].GetString());
             if (engine == Engine.Postgres)
             {
                 await database.AdminAsync("checkpoint"); // its log may cut a text in two, its tables do not

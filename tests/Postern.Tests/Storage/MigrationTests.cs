@@ -49,6 +49,31 @@ public sealed class MigrationTests
     [Theory]
     [InlineData(Engine.Sqlite)]
     [InlineData(Engine.Postgres)]
+    public async Task Migrate_FromFixedValuesInTheCredentialsRow_LeavesNoneOfThemInClear(Engine engine)
+    {
+        await using var database = await TestDatabase.CreateAsync(engine);
+        await using var node = new Node(database.OpenMigrated());
+        await node.Writer.WriteAsync(transaction =>
+        {
+            transaction.Execute("drop table fixed_values");
+            transaction.Execute("create unique index credential_by_hash on credential (hash) where hash is not null");
+            transaction.Execute("delete from migration where version = (select max(version) from migration)");
+            foreach (var (id, kind) in new[] { ("signed", "SignedUrl"), ("token", "PersonalAccessToken") })
+            {
+                transaction.Execute("insert into credential (id, project_id, kind, key_id, hash, minted_at, start_by, origins, fixed) values ($1, 'default', $2, 'key_1', $3, 1, 1, '', '{}')", id, kind, kind == "SignedUrl" ? null : new byte[] { 1 });
+            }
+        });
+
+        Assert.Equal(1, database.Open().Migrate(DateTimeOffset.UnixEpoch));
+
+        Assert.Equal(["token"], node.Database.Query("select id from credential where fixed is null", static reader => reader.GetString(0)));
+        Assert.Equal(1, node.Scalar<long>("select count(*) from credential"));
+        Assert.Equal(0, node.Scalar<long>("select count(*) from fixed_values"));
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
     [Trait("attack", "A16")]
     public async Task Columns_OfText_CompareByBytes(Engine engine)
     {

@@ -21,9 +21,9 @@ internal sealed class Node : IAsyncDisposable
         Clock = clock ?? TimeProvider.System;
         Writer = new GroupedWriter(database);
         Refusals = new RefusalCount(Writer, Clock);
-        var credentials = new CredentialStore(database);
-        Ledger = new SqlLedger(Writer, credentials, Refusals, name);
         var box = new SecretBox(secrets ?? SecretsKey);
+        var credentials = new CredentialStore(database, box);
+        Ledger = new SqlLedger(Writer, credentials, Refusals, name);
         Keys = new KeyStore(database, Writer, box, Clock);
         Agents = new AgentStore(database, Writer, box, Clock);
         UserTokenKeys = new UserTokenKeyStore(database, Writer, box, Clock);

@@ -10,6 +10,7 @@ namespace Postern.Tests.Storage;
 
 /// <summary>A database that goes away denies, says so by one exception, and is used again when it is back.</summary>
 [Trait("attack", "G1")]
+[Collection(nameof(Alone))]
 public sealed class OutageTests
 {
     [Fact]

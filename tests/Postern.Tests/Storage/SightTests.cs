@@ -64,7 +64,7 @@ public sealed class SightTests : IAsyncLifetime
         AssertSees(store.Database, default, _ => false);
         AssertSees(store.Database, Sight.Of(new ProjectId("third"), "ann"), _ => false);
         AssertSees(store.Database, Sight.Of(ProjectId.Default, "ANN"), _ => false);
-        AssertSees(store.Database, Sight.Of(Other, null), owner => owner.Project == Other);
+        AssertSees(store.Database, Sight.OfProject(Other), owner => owner.Project == Other);
         AssertSees(store.Database, Sight.All, _ => true);
     }
 

@@ -115,7 +115,7 @@ internal static class AgentDraft
 
     private static JsonElement Element(string document) => JsonElement.Parse(document, Core.StrictJson.Document);
 
-    private static string Text(JsonObject document) => System.Text.Encoding.UTF8.GetString(JsonText.Value(json => document.WriteTo(json)));
+    private static string Text(JsonObject document) => System.Text.Encoding.UTF8.GetString(JsonText.Value(document));
 
     private static JsonElement? Member(JsonElement element, string name) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var member) ? member : null;

@@ -52,7 +52,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
             return access.Refuse(context, denial);
         }
         var id = IdText(context);
-        return AgentIdText.IsValid(id) && store.Read(Sight.Of(key.Project, null), id) is { } row && row.Owner.Project == key.Project && await store.DeleteAsync(row, key.Id, clock.GetUtcNow())
+        return AgentIdText.IsValid(id) && store.Read(Sight.OfProject(key.Project), id) is { } row && row.Owner.Project == key.Project && await store.DeleteAsync(row, key.Id, clock.GetUtcNow())
             ? AgentAnswers.Null() : RestAccess.Unknown(id);
     }
 
@@ -101,7 +101,7 @@ internal sealed class ConversationsRest(RestAccess access, ConversationStore sto
             return access.Refuse(context, denial);
         }
         var id = IdText(context);
-        row = AgentIdText.IsValid(id) && store.Read(Sight.Of(key.Project, null), id) is { } found && found.Owner.Project == key.Project ? found : null;
+        row = AgentIdText.IsValid(id) && store.Read(Sight.OfProject(key.Project), id) is { } found && found.Owner.Project == key.Project ? found : null;
         return row is null ? RestAccess.Unknown(id) : null;
     }
 

@@ -285,18 +285,24 @@ public sealed class UserTokenTests
         var present = await client.CreateKeyAsync();
         using var stop = new CancellationTokenSource();
         var verdicts = new System.Collections.Concurrent.ConcurrentBag<(HttpStatusCode, string?)>();
-        var load = Enumerable.Range(0, 4).Select(_ => Task.Run(async () =>
+        var used = Enumerable.Repeat(present, 4).ToArray();
+        var load = Enumerable.Range(0, used.Length).Select(i => Task.Run(async () =>
         {
             while (!stop.IsCancellationRequested)
             {
-                verdicts.Add(await client.VerdictAsync(client.Token(present)));
+                var key = present;
+                verdicts.Add(await client.VerdictAsync(client.Token(key)));
+                used[i] = key;
             }
         }, Cancel)).ToList();
         for (var i = 0; i < 10; i++)
         {
             var former = present;
             present = await client.CreateKeyAsync();
-            await Task.Delay(60, Cancel); // what was signed with the former one is under way
+            while (Array.Exists(used, key => key.Id != present.Id)) // what was signed with the former one is under way
+            {
+                await Task.Delay(5, Cancel);
+            }
             Assert.Equal(HttpStatusCode.NoContent, (await client.SendAsync(HttpMethod.Delete, $"{AlgoliaClient.Keys}/{former.Id}")).Status);
             Assert.Equal(Invalid, await client.VerdictAsync(client.Token(former)));
         }

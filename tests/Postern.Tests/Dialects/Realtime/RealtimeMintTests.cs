@@ -1,4 +1,8 @@
+using System.Text;
 using System.Text.Json;
+using Postern.Core.Credentials;
+using Postern.Server;
+using Postern.Server.Dialects.Realtime;
 using static Postern.Tests.Dialects.Realtime.RealtimeClient;
 
 namespace Postern.Tests.Dialects.Realtime;
@@ -6,6 +10,13 @@ namespace Postern.Tests.Dialects.Realtime;
 /// <summary>The mint routes: what is taken, what is answered, what is refused.</summary>
 public class RealtimeMintTests
 {
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Session_OfWhichTheMintSaidNothing_IsWrittenAsItWouldBeMade(bool hasVoice) => Assert.Equal(
+        Encoding.UTF8.GetString(JsonText.Object(json => new SessionConfiguration(FixedValues.None, hasVoice, "sess_1", "m", 0).WriteMembers(json))),
+        Encoding.UTF8.GetString(JsonText.Object(json => SessionConfiguration.WriteDefaults(json, hasVoice, "sess_1", "m"))));
+
     [Fact]
     public async Task ClientSecret_InEitherVendorsForm_HasPrefixExpiryAndSession()
     {

@@ -8,6 +8,7 @@ using static Postern.Tests.Dialects.Realtime.RealtimeClient;
 namespace Postern.Tests.Dialects.Realtime;
 
 /// <summary>Relayed sessions: the upstream sees the customer's key and nothing of the client's, and the lock holds on every frame's way up.</summary>
+[Collection(nameof(Alone))]
 public class RealtimeRelayTests
 {
     private const string Locked = """
