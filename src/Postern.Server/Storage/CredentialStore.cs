@@ -16,7 +16,6 @@ internal sealed class CredentialStore(Database database, SecretBox secrets)
 {
     private const int LongestDays = 2; // no kind lives for so long
     private const int BucketLength = 5; // of an id's first characters, which tell its time: of some four minutes
-    private volatile Bucket? latest;
 
     private const string Columns =
         """
@@ -27,6 +26,8 @@ internal sealed class CredentialStore(Database database, SecretBox secrets)
             left join revocation r on r.credential_id = c.id
             left join redemption d on d.credential_id = c.id
         """;
+
+    private volatile Bucket? latest;
 
     /// <summary>Adds what is kept of a credential and its audit row to a transaction.</summary>
     /// <param name="hash">Of an opaque one; null of a signed one.</param>

@@ -69,6 +69,22 @@ public abstract class ConversationSweepTests(Engine engine) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Turn_ForgetsWhatMintsOfDaysAgoHaveFixed()
+    {
+        await store.Writer.WriteAsync(transaction =>
+        {
+            foreach (var (id, until) in new[] { ("old", Now.AddMinutes(-1)), ("young", Now.AddMinutes(1)) })
+            {
+                transaction.Execute("insert into fixed_values (credential_id, sealed, until) values ($1, $2, $3)", id, new byte[] { 1 }, until.ToUnixTimeMilliseconds());
+            }
+        });
+
+        Assert.True(await store.Sweep.TakeTurnAsync(Now));
+
+        Assert.Equal(["young"], store.Database.Query("select credential_id from fixed_values", static reader => reader.GetString(0)));
+    }
+
+    [Fact]
     public async Task Sweep_RemovesWhatIsOlder_InBatchesThatItTells()
     {
         await Task.WhenAll(Enumerable.Range(0, 1100).Select(i => SayAsync($"old{i}", Now.AddDays(-91))));
