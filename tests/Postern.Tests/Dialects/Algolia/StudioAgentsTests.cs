@@ -16,6 +16,7 @@ public sealed class StudioAgentsTests
         foreach (var (name, provider) in new[] { ("a", "\"one\""), ("b", "\"two\""), ("c", "null"), ("d", "\"one\""), ("e", "\"one\"") })
         {
             Assert.Equal(HttpStatusCode.Created, (await client.SendAsync(HttpMethod.Post, Agents, $$"""{"name":"{{name}}","instructions":"x","providerId":{{provider}}}""")).Status);
+            postern.Clock.Advance(TimeSpan.FromSeconds(1)); // oldest first; of one millisecond, in any order
         }
 
         Assert.Equal(("a d e", """{"page":1,"limit":10,"totalCount":3,"totalPages":1}"""), await ListAsync("providerId=one"));
