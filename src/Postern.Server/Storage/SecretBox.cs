@@ -14,6 +14,10 @@ internal sealed class SecretBox(byte[] key)
     private const int TagLength = 16;
     private const byte Version = 1;
 
+    // To make one costs more than to seal a short text with it, and none may be used by two threads at once.
+    [ThreadStatic]
+    private static (SecretBox Box, AesGcm Cipher)? kept;
+
     /// <summary>The key's length in bytes.</summary>
     public const int KeyLength = 32;
 
@@ -33,8 +37,7 @@ internal sealed class SecretBox(byte[] key)
         box[0] = Version;
         var nonce = box.AsSpan(1, NonceLength);
         RandomText.Bytes(nonce);
-        using var aes = new AesGcm(key, TagLength);
-        aes.Encrypt(nonce, secret, box.AsSpan(1 + NonceLength + TagLength), box.AsSpan(1 + NonceLength, TagLength), Encoding.UTF8.GetBytes(name));
+        Cipher().Encrypt(nonce, secret, box.AsSpan(1 + NonceLength + TagLength), box.AsSpan(1 + NonceLength, TagLength), Encoding.UTF8.GetBytes(name));
         return box;
     }
 
@@ -49,14 +52,23 @@ internal sealed class SecretBox(byte[] key)
             {
                 throw new CryptographicException("Another version sealed it.");
             }
-            using var aes = new AesGcm(key, TagLength);
-            aes.Decrypt(box.AsSpan(1, NonceLength), box.AsSpan(1 + NonceLength + TagLength), box.AsSpan(1 + NonceLength, TagLength), secret, Encoding.UTF8.GetBytes(name));
+            Cipher().Decrypt(box.AsSpan(1, NonceLength), box.AsSpan(1 + NonceLength + TagLength), box.AsSpan(1 + NonceLength, TagLength), secret, Encoding.UTF8.GetBytes(name));
             return secret;
         }
         catch (Exception e) when (e is CryptographicException or ArgumentException)
         {
             throw new StorageException($"The stored secret '{name}' does not open with the key in Secrets:Key: restore the key file that belongs to this database.", e);
         }
+    }
+
+    private AesGcm Cipher()
+    {
+        if (kept is not var (box, cipher) || box != this)
+        {
+            kept?.Cipher.Dispose();
+            kept = (this, cipher = new AesGcm(key, TagLength));
+        }
+        return cipher;
     }
 
     /// <summary>The key in <paramref name="file"/>, made at the first start with mode 600.</summary>

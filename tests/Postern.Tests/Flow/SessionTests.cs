@@ -258,7 +258,7 @@ public class SessionTests
     {
         await using var postern = await TestPostern.StartAsync();
         using var minted = await postern.Client.PostAsync("/v1/convai/conversation/get-signed-url", TestPostern.Json(
-            """{"agent_id":"agent_echo","dynamic_variables":{"plan":"gold"}}"""), Cancel);
+            $$$"""{"agent_id":"agent_echo","dynamic_variables":{"plan":"{{{new string('g', 2000)}}}"}}"""), Cancel); // longer than what a node remembers
         var url = JsonElement.Parse(await minted.Content.ReadAsStringAsync(Cancel)).GetProperty("signed_url").GetString()!;
         using (var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(postern.Folder, "postern.db")}"))
         {

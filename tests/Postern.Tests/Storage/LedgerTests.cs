@@ -1,6 +1,8 @@
+using System.Text.Json;
 using Postern.Core;
 using Postern.Core.Agents;
 using Postern.Core.Audit;
+using Postern.Core.Credentials;
 using Postern.Core.Sessions;
 using Postern.Server.Storage;
 using Postern.Tests.Credentials;
@@ -28,6 +30,27 @@ public sealed class LedgerTests
         // Refused: nothing was written, no session, no event.
         Assert.Equal(2, one.Scalar<long>("select count(*) from session"));
         Assert.Equal(2, one.Scalar<long>("select count(*) from audit where name = $1", AuditNames.SessionStarted));
+    }
+
+    [Theory]
+    [InlineData(Engine.Sqlite)]
+    [InlineData(Engine.Postgres)]
+    public async Task Issue_FixedValues_AreTheSameOnEveryNode(Engine engine)
+    {
+        await using var database = await TestDatabase.CreateAsync(engine);
+        await using var one = await Node.StartAsync(database, "node-1");
+        await using var two = new Node(database.OpenMigrated(), "node-2");
+        var said = new string[] { "gold", new('g', 5000) };
+        foreach (var text in said)
+        {
+            var credential = Forge.Issue();
+            var values = new FixedValues(new Dictionary<string, JsonElement> { ["plan"] = JsonSerializer.SerializeToElement(text) }, FixedValues.None.Fields);
+            await one.Ledger.IssueAsync(credential, "key_1", null, values, new AuditEvent(one.Clock.GetUtcNow(), AuditNames.CredentialMinted) { Credential = credential.Id.Value });
+
+            Assert.Equal(text, (await one.Ledger.ReadFixedAsync(credential.Id)).Variables["plan"].GetString());
+            Assert.Equal(text, (await two.Ledger.ReadFixedAsync(credential.Id)).Variables["plan"].GetString());
+            Assert.True((await one.Ledger.ReadFixedAsync(Forge.Issue().Id)).IsEmpty);
+        }
     }
 
     [Theory]

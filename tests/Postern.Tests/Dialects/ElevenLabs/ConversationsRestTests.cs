@@ -75,6 +75,7 @@ public class ConversationsRestTests(SharedPostern shared) : IClassFixture<Shared
         var held = new List<string>();
         for (var i = 0; i < 5; i++)
         {
+            Postern.Clock.Advance(TimeSpan.FromMilliseconds(2)); // of one millisecond, they come in any order
             held.Add(await HoldAsync(agent));
         }
         var seen = new List<string>();
