@@ -41,7 +41,7 @@ internal static class KindsBenchmark
         await using var postern = await PosternProcess.StartAsync();
         await postern.RelayToAsync(peer.Address);
         await postern.UseMediaAsync(peer.Address);
-        var (slices, batches) = run.Quick ? (2, 1) : (8, 3);
+        var (slices, batches) = run.Quick ? (2, 1) : (8, 6);
 
         await run.RoundsAsync(async round =>
         {
