@@ -121,6 +121,9 @@ internal sealed class MovableClock : TimeProvider
 
     public void Advance(TimeSpan by) => Interlocked.Add(ref offsetTicks, by.Ticks);
 
+    /// <summary>To the beginning of a minute, for what is counted by the minute.</summary>
+    public void ToNextMinute() => Advance(TimeSpan.FromSeconds(60 - GetUtcNow().Second));
+
     public override DateTimeOffset GetUtcNow() => base.GetUtcNow().AddTicks(Interlocked.Read(ref offsetTicks));
 
     public override long GetTimestamp() => base.GetTimestamp() + Interlocked.Read(ref offsetTicks) * (TimestampFrequency / TimeSpan.TicksPerSecond);

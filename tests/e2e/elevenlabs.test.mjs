@@ -139,7 +139,7 @@ describe('@elevenlabs/client in Node', () => {
         body: JSON.stringify({ kind: 'chat', url: `http://127.0.0.1:${chat.address().port}/v1`, model: 'm-1', key: 'sk-secret' }),
       });
       assert.equal(set.status, 200, await set.text());
-      const { heard, events, parts } = await talk({ signedUrl: await signedUrl(agentId), say: ['hi', 'again'], waitMs: 3000 });
+      const { heard, events, parts } = await talk({ signedUrl: await signedUrl(agentId), say: ['hi', 'again'], waitMs: 8000 });
       assert.deepEqual(heard.filter(message => message.source === 'ai').map(message => message.message), ['I am chatty.', 'Hello there']);
       assert.deepEqual(parts, [['start', ''], ['delta', 'Hello'], ['delta', ' there'], ['stop', '']]);
       assert.deepEqual(asked[1].messages, [{ role: 'assistant', content: 'I am chatty.' }, { role: 'user', content: 'hi' }, { role: 'assistant', content: 'Hello there' }, { role: 'user', content: 'again' }]);
@@ -172,8 +172,8 @@ describe('@elevenlabs/client in Node', () => {
   });
 
   test('is told when the longest duration is reached', async () => {
-    const id = await createAgent('short', undefined, { maxDurationSeconds: 1 });
-    const { events } = await talk({ signedUrl: await signedUrl(id), hangUp: false, waitMs: 6000 });
+    const id = await createAgent('short', undefined, { maxDurationSeconds: 3 });
+    const { events } = await talk({ signedUrl: await signedUrl(id), hangUp: false, waitMs: 9000 });
     const end = events.find(event => event.disconnect)?.disconnect;
     assert.equal(end?.context?.type, 'max_duration_exceeded', JSON.stringify(events));
   });
@@ -208,7 +208,7 @@ describe('@elevenlabs/client in Chromium', () => {
     }
     told.id = conversation.getId();
     if (say) conversation.sendUserMessage(say);
-    const until = Date.now() + (listenMs ?? 3000);
+    const until = Date.now() + (listenMs ?? 15_000);
     const enough = () => (say ? told.messages.some(m => m.message.includes(`echo: ${say}`)) : told.audio > 3 && told.modes.includes('speaking'));
     while (Date.now() < until && !enough()) await new Promise(resolve => setTimeout(resolve, 50));
     await conversation.endSession();
@@ -243,7 +243,7 @@ describe('@elevenlabs/client in Chromium', () => {
   });
 
   test('speaks, and hears itself', async () => {
-    const told = await inPage({ signedUrl: await signedUrl('agent_echo'), listenMs: 15_000 });
+    const told = await inPage({ signedUrl: await signedUrl('agent_echo'), listenMs: 30_000 });
     assert.ok(told.audio > 3, JSON.stringify(told));
     assert.ok(told.modes.includes('speaking'));
   });

@@ -84,9 +84,10 @@ describe('the page to try it on', () => {
     await page.locator('#claims code').first().waitFor(patience);
     await page.getByRole('button', { name: 'Talk' }).click();
     for (let i = 0; i < 100 && seen.sent.filter(frame => frame.user_audio_chunk).length < 60; i++) await page.waitForTimeout(100);
+    const playing = page.waitForFunction(() => document.querySelector('#talk.playing'), undefined, patience); // only for as long as it sounds
     await page.getByRole('button', { name: 'Stop' }).click();
     await saidBy(page, 'agent').getByText(/echo: .*speech/).first().waitFor(patience);
-    await page.waitForFunction(() => document.querySelector('#talk.playing'), undefined, patience);
+    await playing;
     const chunks = seen.sent.filter(frame => frame.user_audio_chunk);
     assert.ok(chunks.length >= 60, `${chunks.length} chunks`);
     assert.ok(chunks.every(frame => Buffer.from(frame.user_audio_chunk, 'base64').length === 1024));

@@ -53,7 +53,8 @@ public sealed partial class DifferentialTests
         var waiting = new ConcurrentQueue<string>();
         using var room = new SemaphoreSlim(Batches);
         var generator = new TokenGenerator(new Dice(seed));
-        var writing = Task.Run(() =>
+        // On threads of their own: they wait for most of the time, and in the pool they would keep everybody else's work waiting.
+        var writing = Task.Factory.StartNew(() =>
         {
             using var input = new StreamWriter(node.StandardInput.BaseStream, new UTF8Encoding(false)) { NewLine = "\n" };
             for (var i = 0; i < number; i++)
@@ -66,9 +67,9 @@ public sealed partial class DifferentialTests
                 waiting.Enqueue(token);
                 input.WriteLine(token);
             }
-        }, Cancel);
+        }, Cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         var (all, accepted, directory) = (0, 0, TokenGenerator.Directory());
-        await Task.Run(() =>
+        await Task.Factory.StartNew(() =>
         {
             while (node.StandardOutput.ReadLine() is { } line)
             {
@@ -89,7 +90,7 @@ public sealed partial class DifferentialTests
                     unexplained.Enqueue($"jsonwebtoken reads {others[0] ?? "nothing"}, jose {others[1] ?? "nothing"}, we {ours ?? "nothing"}: {problem}: {token}");
                 }
             }
-        }, Cancel);
+        }, Cancel, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         await writing;
         await node.WaitForExitAsync(Cancel);
         Assert.True(node.ExitCode == 0, await node.StandardError.ReadToEndAsync(Cancel));

@@ -54,7 +54,7 @@ public sealed class DeadNodeTests
             using var client = new HttpClient();
             client.DefaultRequestHeaders.Add("xi-api-key", ServerProcess.Key);
             using var created = await client.PostAsync(killed.Address + "/v1/convai/agents/create", TestPostern.Json(Limited), TestContext.Current.CancellationToken);
-            await Task.Delay(1000, TestContext.Current.CancellationToken); // the others hear of it within a fifth of that
+            await Task.Delay(2000, TestContext.Current.CancellationToken); // the others hear of it within a tenth of that
             return (await created.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken)).GetProperty("agent_id").GetString()!;
         }
     }

@@ -72,7 +72,7 @@ internal sealed class RelayHost : IAsyncDisposable
         Request = context.Features.Get<IHttpRequestFeature>();
         try
         {
-            var target = new UpstreamTarget(Upstream, [], null, true, TimeSpan.FromSeconds(2));
+            var target = new UpstreamTarget(Upstream, [], null, true, TimeSpan.FromSeconds(15));
             var upstream = await Server.Flow.Upstream.ConnectAsync(target, default);
             var leash = new Leash();
             Activity = new(Clock);

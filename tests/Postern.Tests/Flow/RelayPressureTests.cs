@@ -67,7 +67,7 @@ public class RelayPressureTests
 
     private static async Task StoppedAsync(Func<long> sent)
     {
-        for (long last = -1; sent() != last;)
+        for (long last = -1; sent() == 0 || sent() != last;)
         {
             last = sent();
             await Task.Delay(300, TestContext.Current.CancellationToken);

@@ -287,7 +287,7 @@ public class SessionTests
         WebSocketReceiveResult result;
         do
         {
-            result = await client.ReceiveAsync(buffer, new CancellationTokenSource(2000).Token);
+            result = await client.ReceiveAsync(buffer, new CancellationTokenSource(15_000).Token);
         } while (result.MessageType != WebSocketMessageType.Close);
         Assert.Equal((1008, "Access was revoked."), ((int)result.CloseStatus!, result.CloseStatusDescription));
         Assert.Equal((3000, "Could not authorize the conversation: access was revoked."), await ConnectTests.Refusal(url));

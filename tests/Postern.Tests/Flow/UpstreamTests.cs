@@ -115,7 +115,7 @@ public class UpstreamTests
         var port = ((IPEndPoint)unused.LocalEndpoint).Port;
         unused.Stop();
         Assert.Equal(UpstreamFailure.Unreachable, (await FailureAsync(To($"ws://127.0.0.1:{port}/?token=secret"))).Failure);
-        Assert.Equal(UpstreamFailure.Unreachable, (await FailureAsync(To("ws://no-such-name.invalid/"))).Failure);
+        Assert.Equal(UpstreamFailure.Unreachable, (await FailureAsync(To("ws://no-such-name.invalid/", seconds: 60))).Failure);
 
         using var cancelled = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
         await Assert.ThrowsAsync<OperationCanceledException>(() => Upstream.ConnectAsync(To(stub.Url), cancelled.Token));

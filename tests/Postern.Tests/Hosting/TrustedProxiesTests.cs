@@ -64,6 +64,8 @@ public sealed class TrustedProxiesTests
     {
         await using var direct = await StartAsync("", refusals: 3);
         await using var behind = await StartAsync(Peer, refusals: 3);
+        direct.Clock.ToNextMinute();
+        behind.Clock.ToNextMinute();
         for (var i = 1; i <= 4; i++)
         {
             // Each time another lie; behind the proxy it stands before the truth.

@@ -56,6 +56,7 @@ public sealed class DirectoryFeedTests
         await ShowsAsync(() => Task.CompletedTask, () => Find(row.Id) is { } key && key.Opens(new AgentId("agent_a")) && !key.Opens(new AgentId("agent_b")));
         await ShowsAsync(() => there.UserTokenKeys.ChangeAsync(ProjectId.Default, row.Id, null, present => present with { Agents = [new AgentId("agent_b")] }), () => !Find(row.Id)!.Opens(new AgentId("agent_a")));
         await ShowsAsync(() => there.UserTokenKeys.CutOffKeyAsync(ProjectId.Default, row.Id, lift: false, null), () => Find(row.Id)!.CutOff is not null);
+        await Task.Delay(5, TestContext.Current.CancellationToken); // the next one is to be later by the millisecond
         await ShowsAsync(() => there.UserTokenKeys.CutOffUserAsync(ProjectId.Default, "a user/of 'theirs'", lift: false, null), () => directory.CutOff(Find(row.Id)!, "a user/of 'theirs'") > Find(row.Id)!.CutOff);
         await ShowsAsync(() => there.UserTokenKeys.CutOffUserAsync(ProjectId.Default, "a user/of 'theirs'", lift: true, null), () => directory.CutOff(Find(row.Id)!, "a user/of 'theirs'") == Find(row.Id)!.CutOff);
         // A kid is never given out twice, to whatever project, and what is not the project's is not changed.
@@ -140,7 +141,7 @@ public sealed class DirectoryFeedTests
         var fast = two.Writer.WriteAsync(transaction => transaction.Changed("agent", "fast"));
         await fast;
 
-        Assert.True(slow.IsCompletedSuccessfully || await Task.WhenAny(slow, Task.Delay(50, TestContext.Current.CancellationToken)) == slow, "the later number was committed first");
+        Assert.True(slow.IsCompletedSuccessfully || await Task.WhenAny(slow, Task.Delay(150, TestContext.Current.CancellationToken)) == slow, "the later number was committed first");
         Assert.Equal(["slow", "fast"], one.Rows("select id from change where kind = 'agent' order by seq", r => r.GetString(0)));
     }
 
@@ -187,10 +188,10 @@ public sealed class DirectoryFeedTests
         var time = Stopwatch.StartNew();
         while (!shows())
         {
-            Assert.True(time.Elapsed < TimeSpan.FromSeconds(5), "the change never arrived");
+            Assert.True(time.Elapsed < TimeSpan.FromSeconds(15), "the change never arrived");
             await Task.Delay(10, TestContext.Current.CancellationToken);
         }
-        Assert.True(time.Elapsed < TimeSpan.FromSeconds(1), $"the change took {time.Elapsed.TotalMilliseconds:0} ms");
+        Assert.True(time.Elapsed < TimeSpan.FromSeconds(3), $"the change took {time.Elapsed.TotalMilliseconds:0} ms");
         return result;
     }
 

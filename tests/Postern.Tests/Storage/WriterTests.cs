@@ -20,7 +20,7 @@ public sealed class WriterTests
             transaction.Audit(new AuditEvent(Forge.Now, "test") { Credential = $"c{i}" });
             return i % 40 == 8 ? throw new InvalidDataException("its own refusal") : i;
         }))).ToList();
-        await Task.WhenAny(Task.WhenAll(jobs), Task.Delay(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
+        await Task.WhenAny(Task.WhenAll(jobs), Task.Delay(TimeSpan.FromSeconds(120), TestContext.Current.CancellationToken));
 
         var failed = jobs.Where(job => job.IsFaulted).Select(job => job.Exception!.InnerException!.GetType()).ToList();
         Assert.Equal(9, failed.Count(type => type == typeof(StorageException))); // ten were called "twice", one of them first

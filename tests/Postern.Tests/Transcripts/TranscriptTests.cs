@@ -22,6 +22,7 @@ public class TranscriptTests
         var values = new Placeholders { ["key"] = TestPostern.Key };
         await using var postern = await TestPostern.StartAsync((folder, https) => Prepare(transcript, values, folder));
         values["http"] = postern.Http;
+        postern.Clock.ToNextMinute();
         using var client = new HttpClient(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false }) { BaseAddress = new Uri(postern.Http), Timeout = TimeSpan.FromSeconds(20) };
         foreach (var exchange in transcript.Exchanges)
         {

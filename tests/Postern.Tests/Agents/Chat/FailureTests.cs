@@ -84,7 +84,7 @@ public class FailureTests
     {
         await using var chat = await FakeChat.StartAsync();
         var (type, script) = Scripts[way];
-        await using var postern = await StartAsync(options => options.Chat.FirstToken = TimeSpan.FromSeconds(way is "silence" or "comments" ? 2 : 20));
+        await using var postern = await StartAsync(options => options.Chat.FirstToken = TimeSpan.FromSeconds(way is "silence" or "comments" ? 5 : 20));
         using var client = await TalkTests.OpenAsync(postern, await postern.ChatAgentAsync(chat));
         var works = chat.Script;
         chat.Script = script;
@@ -130,7 +130,7 @@ public class FailureTests
     public async Task Endpoint_ThatTricklesForever_IsLeftWhenTheWholeTakesTooLong()
     {
         await using var chat = await FakeChat.StartAsync();
-        await using var postern = await StartAsync(options => options.Chat.WholeAnswer = TimeSpan.FromSeconds(1));
+        await using var postern = await StartAsync(options => options.Chat.WholeAnswer = TimeSpan.FromSeconds(5));
         chat.Script = TalkTests.Endless;
         using var client = await TalkTests.OpenAsync(postern, await postern.ChatAgentAsync(chat));
         await client.SayAsync("""{"type":"user_message","text":"a"}""");

@@ -108,9 +108,14 @@ public class CompletionsTests
             await answer.EndAsync();
         };
         using var client = new CompletionClient(postern, await postern.ChatAgentAsync(chat));
-        var asking = new[] { client.SendAsync(Hello, "compatibilityMode=ai-sdk-5"), client.SendAsync(Hello, "compatibilityMode=ai-sdk-4") };
+        var asking = new List<Task<(int Status, string Text)>>();
+        foreach (var mode in new[] { "ai-sdk-5", "ai-sdk-4" })
+        {
+            asking.Add(client.SendAsync(Hello, "compatibilityMode=" + mode));
+            await chat.NextAsync();
+        }
 
-        await Task.Delay(TimeSpan.FromSeconds(10.5), Cancel);
+        await Task.Delay(TimeSpan.FromSeconds(12), Cancel); // a sign is due after 10
         silence.SetResult();
 
         Assert.Contains("}\n\n: keepalive\n\ndata: ", (await asking[0]).Text, StringComparison.Ordinal);

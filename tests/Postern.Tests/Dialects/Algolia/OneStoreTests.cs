@@ -60,14 +60,14 @@ public sealed class OneStoreTests
         var agent = await scene.Postern.AgentAsync(dialect: dialect);
         var path = $"/agent-studio/1/agents/{new AgentId(agent).Uuid}/conversations";
 
-        var id = await HoldAsync(scene.Postern, agent, named: "ann", claimed: "bob", "words of ann");
+        var id = await HoldAsync(scene.Postern, agent, named: "ann", claimed: "bob-who-is-claimed", "words of ann");
 
         Assert.Equal(id, Assert.Single((await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("ann"))).Body.GetProperty("data").EnumerateArray()).GetProperty("id").GetString());
-        Assert.Equal(0, (await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("bob"))).Body.GetProperty("data").GetArrayLength());
+        Assert.Equal(0, (await scene.SendAsync("GET", path, scene.SearchKey, scene.Token("bob-who-is-claimed"))).Body.GetProperty("data").GetArrayLength());
         var whole = await scene.Postern.Client.GetStringAsync($"/v1/convai/conversations/{id}", Cancel);
         Assert.Contains("\"user_id\":\"ann\",\"user_id_source\":\"credential\"", whole, StringComparison.Ordinal);
-        Assert.DoesNotContain("bob", whole, StringComparison.Ordinal);
-        Assert.Equal(0, (await scene.Postern.Client.GetFromJsonAsync<JsonElement>("/v1/convai/conversations?user_id=bob", Cancel)).GetProperty("conversations").GetArrayLength());
+        Assert.DoesNotContain("bob-who-is-claimed", whole, StringComparison.Ordinal);
+        Assert.Equal(0, (await scene.Postern.Client.GetFromJsonAsync<JsonElement>("/v1/convai/conversations?user_id=bob-who-is-claimed", Cancel)).GetProperty("conversations").GetArrayLength());
     }
 
     [Fact]

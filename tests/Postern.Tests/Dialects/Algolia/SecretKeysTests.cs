@@ -168,9 +168,10 @@ public sealed partial class SecretKeysTests
             Assert.NotNull(UserTokenSecret.WhyRefused(random[..length]));
         }
         Assert.Null(UserTokenSecret.WhyRefused(random));
+        var dice = new Dice(1);
         for (var i = 0; i < 2000; i++)
         {
-            Assert.Null(UserTokenSecret.WhyRefused(Convert.ToHexString(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32))));
+            Assert.Null(UserTokenSecret.WhyRefused(Convert.ToHexString(dice.Bytes(32))));
         }
         Assert.NotNull(UserTokenSecret.WhyRefused(new string('é', 300)));
     }

@@ -109,13 +109,14 @@ public abstract class UserConversationsTests(Engine engine) : IAsyncLifetime
     public async Task List_PagesDatesAndVotes_AreAsTheContractSays()
     {
         var answers = new List<string>();
+        var first = Today();
         for (var i = 0; i < 5; i++)
         {
             answers.Add(await scene.SayAsync(i % 2 == 0 ? "ann" : "", $"c{i}", $"Question {i}", "Answer"));
             scene.Postern.Clock.Advance(TimeSpan.FromSeconds(1));
         }
         await scene.SayAsync("ann", "c0", "Again", "Newest");
-        var today = scene.Now.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+        string Today() => scene.Now.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
         async Task<string> IdsAsync(string query) =>
             string.Join(' ', (await scene.SendAsync("GET", $"{Conversations}?{query}", scene.LogsKey)).Body.GetProperty("data").EnumerateArray().Select(row => Text(row, "id")));
 
@@ -124,7 +125,7 @@ public abstract class UserConversationsTests(Engine engine) : IAsyncLifetime
         Assert.Equal("", await IdsAsync("page=9&limit=2"));
         Assert.Equal("c0 c4 c2", await IdsAsync("userToken=ann"));
         Assert.Equal("c3 c1", await IdsAsync("userToken="));
-        Assert.Equal("c0 c4 c3 c2 c1", await IdsAsync($"startDate={today}&endDate={today}"));
+        Assert.Equal("c0 c4 c3 c2 c1", await IdsAsync($"startDate={first}&endDate={Today()}"));
         Assert.Equal("", await IdsAsync("endDate=2020-01-01"));
         Assert.Equal(HttpStatusCode.Created, (await VoteAsync(answers[2], 0)).Status);
         Assert.Equal("c2", await IdsAsync("includeFeedback=true&feedbackVote=0"));

